@@ -1,0 +1,216 @@
+/** Settings: one schema, from which the environment, the flags, `--help` and the README's table come. */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { z } from "zod";
+import { TopicName } from "./protocol.ts";
+
+/** How one setting is read, what it is when nothing is said, and what it means. */
+interface Setting {
+  /** Reads the setting's text. */
+  readonly schema: z.ZodType<unknown, string>;
+  /** As text, the way a user would write it. */
+  readonly default: string;
+  readonly meaning: string;
+}
+
+function whole(min: number, max: number) {
+  const expected = `must be a whole number from ${min} to ${max}`;
+  return z.string().regex(/^\d{1,15}$/, expected).transform(Number)
+    .pipe(z.number().min(min, expected).max(max, expected));
+}
+
+function oneOf<const T extends string>(...values: readonly [T, ...T[]]) {
+  return z.enum(values, `must be ${values.join(" or ")}`);
+}
+
+const yesOrNo = oneOf("true", "false").transform((value) => value === "true");
+
+const topicList = z.string()
+  .transform((list) => list.split(",").map((name) => name.trim()).filter((name) => name !== ""))
+  .pipe(z.array(TopicName));
+
+const seconds = whole(1, 86_400);
+
+/** Every setting. `MAX_HISTORY` in the environment is `--max-history` as a flag and `maxHistory` in here. */
+const settings = {
+  port: {
+    schema: whole(0, 65_535),
+    default: "8000",
+    meaning: "port to listen on; 0 takes a free one",
+  },
+  host: {
+    schema: z.string().min(1, "must not be empty"),
+    default: "0.0.0.0",
+    meaning: "address to listen on; 127.0.0.1 keeps it to this machine",
+  },
+  topics: {
+    schema: topicList,
+    default: "",
+    meaning: "topics made at start, separated by commas",
+  },
+  autoCreateTopics: {
+    schema: yesOrNo,
+    default: "false",
+    meaning: "whether publishing or subscribing to an unknown topic makes it",
+  },
+  maxHistory: {
+    schema: whole(0, 1_000_000),
+    default: "100",
+    meaning: "messages that each topic keeps for replay",
+  },
+  maxSubscriberQueue: {
+    schema: whole(1, 1_000_000),
+    default: "50",
+    meaning: "messages that wait for one slow subscription before the oldest is dropped",
+  },
+  maxMessageBytes: {
+    schema: whole(1_024, 16_777_216),
+    default: "65536",
+    meaning: "bytes of the longest frame or request body that is read",
+  },
+  maxBufferedBytes: {
+    schema: whole(1_024, 1_073_741_824),
+    default: "1048576",
+    meaning: "bytes that may wait in one connection's socket before its subscriptions queue",
+  },
+  maxControlBacklogBytes: {
+    schema: whole(1_024, 1_073_741_824),
+    default: "1048576",
+    meaning: "bytes of answers that may wait for one connection before it is closed with 4008",
+  },
+  heartbeatIntervalSeconds: {
+    schema: seconds,
+    default: "30",
+    meaning: "seconds between two heartbeats to each connection",
+  },
+  idleTimeoutSeconds: {
+    schema: seconds,
+    default: "30",
+    meaning: "seconds without a sign of life after which a peer is taken for dead",
+  },
+  shutdownTimeoutSeconds: {
+    schema: seconds,
+    default: "10",
+    meaning: "seconds that a shutdown may take at most",
+  },
+  logLevel: {
+    schema: oneOf("debug", "info", "warn", "error"),
+    default: "info",
+    meaning: "least level that is logged: debug, info, warn or error",
+  },
+  logFormat: {
+    schema: oneOf("auto", "text", "json"),
+    default: "auto",
+    meaning: "text, json, or auto: text on a terminal and JSON lines elsewhere",
+  },
+} as const satisfies Record<string, Setting>;
+
+type SettingName = keyof typeof settings;
+
+/** The settings as the program uses them. */
+export type Config = {
+  readonly [Name in SettingName]: z.output<(typeof settings)[Name]["schema"]>;
+};
+
+/** One setting as a document shows it. */
+export interface SettingDescription {
+  /** Its name in the environment. */
+  readonly variable: string;
+  /** Its name on the command line. */
+  readonly flag: string;
+  readonly default: string;
+  readonly meaning: string;
+}
+
+/** What the command line asks for. */
+export type Invocation =
+  | { readonly kind: "serve"; readonly config: Config }
+  | { readonly kind: "help" | "version" }
+  | { readonly kind: "faulty"; readonly faults: readonly string[] };
+
+const names = Object.keys(settings) as SettingName[];
+
+/** All settings, in the order in which a document shows them. */
+export const settingDescriptions: readonly SettingDescription[] = names.map((name) => ({
+  variable: variableOf(name),
+  flag: flagOf(name),
+  default: settings[name].default,
+  meaning: settings[name].meaning,
+}));
+
+/** Reads flags and environment; flags win. Every fault is found, not only the first. */
+export function readInvocation(
+  args: readonly string[],
+  environment: (variable: string) => string | undefined,
+): Invocation {
+  const faults: string[] = [];
+  const flags = parseArgs(withValues(args), {
+    string: names.map((name) => flagOf(name).slice(2)),
+    boolean: ["help", "version"],
+    alias: { h: "help" },
+    unknown: (argument) => {
+      faults.push(`${JSON.stringify(argument)} is no flag of tidings; --help lists them`);
+      return false;
+    },
+  });
+  if (flags.help) return { kind: "help" };
+  if (flags.version) return { kind: "version" };
+
+  const config: Record<string, unknown> = {};
+  for (const name of names) {
+    const given = flags[flagOf(name).slice(2)] as string | string[] | undefined;
+    const flag = Array.isArray(given) ? given.at(-1) : given;
+    const text = flag ?? environment(variableOf(name));
+    const source = flag === undefined ? variableOf(name) : flagOf(name);
+    const read = settings[name].schema.safeParse(text ?? settings[name].default);
+    if (read.success) config[name] = read.data;
+    else faults.push(`${source} ${read.error.issues[0]!.message}, not ${JSON.stringify(text)}`);
+  }
+  return faults.length > 0
+    ? { kind: "faulty", faults }
+    : { kind: "serve", config: config as Config };
+}
+
+/** The text that `--help` prints. */
+export function helpText(): string {
+  const width = Math.max(...settingDescriptions.map(({ flag }) => flag.length));
+  const lines = settingDescriptions.map((setting) => {
+    const preset = setting.default === "" ? "" : ` (${setting.default})`;
+    return `  ${setting.flag.padEnd(width)}  ${setting.meaning}${preset}`;
+  });
+  return `tidings: a pub/sub server. Topics over WebSocket and HTTP, in one binary, without configuration.
+
+Usage: tidings [flags]
+
+Flags, with what they are when nothing is said. Each is a variable of the environment too
+(--max-history is MAX_HISTORY); a flag wins over its variable.
+
+${lines.join("\n")}
+  ${"--help, -h".padEnd(width)}  print this
+  ${"--version".padEnd(width)}  print the version
+
+Once it runs, GET / tells what to try.
+`;
+}
+
+/** The settings when nothing is said, changed by `changes`. */
+export function defaultConfig(changes: Partial<Config> = {}): Config {
+  const defaults = names.map((name) => [name, settings[name].schema.parse(settings[name].default)]);
+  return { ...(Object.fromEntries(defaults) as Config), ...changes };
+}
+
+/** A yes-or-no flag may stand alone: `--auto-create-topics` means `--auto-create-topics=true`. */
+function withValues(args: readonly string[]): string[] {
+  return args.map((argument, index) => {
+    const standsAlone = !/^(true|false)$/.test(args[index + 1] ?? "");
+    return argument === flagOf("autoCreateTopics") && standsAlone ? `${argument}=true` : argument;
+  });
+}
+
+function variableOf(name: SettingName): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+}
+
+function flagOf(name: SettingName): string {
+  return `--${variableOf(name).toLowerCase().replaceAll("_", "-")}`;
+}

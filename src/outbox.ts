@@ -1,0 +1,183 @@
+/**
+ * What leaves for one connection, in one order: straight to the socket while it keeps up, and queued behind each other
+ * when it does not. Answers and infos are queued as they are; a subscription queues itself, and fetches its messages
+ * when its turn comes.
+ */
+
+import { Deque } from "@std/data-structures/deque";
+import type { Frame } from "./engine.ts";
+import { type Closing, closings } from "./errors.ts";
+import type { Outlet, Waiting } from "./subscription.ts";
+
+/** The network under a session. */
+export interface Connection {
+  /** Sends one text frame; does nothing once the connection is closing. */
+  send(text: string): void;
+  close(closing: Closing): void;
+  /** How many bytes were sent and are not yet written to the network. */
+  readonly bufferedBytes: number;
+}
+
+export interface OutboxOptions {
+  /** How many bytes the socket may hold unwritten before frames are queued. */
+  readonly maxBufferedBytes: number;
+  /** How many bytes of answers and infos may be queued before the connection is closed. */
+  readonly maxControlBacklogBytes: number;
+  /** How long a connection may write nothing while something waits, in milliseconds. */
+  readonly stallTimeoutMs: number;
+}
+
+export class Outbox implements Outlet {
+  readonly #connection: Connection;
+  readonly #drainer: Drainer;
+  readonly #options: OutboxOptions;
+  readonly #backlog = new Deque<string | Waiting>();
+  /** How many bytes may be sent before looking at the connection again: a look costs more than a count. */
+  #room = 0;
+  #controlBytes = 0;
+  #lowestBuffered = 0;
+  #movedAtMs = 0;
+  #closed = false;
+
+  constructor(connection: Connection, drainer: Drainer, options: OutboxOptions) {
+    this.#connection = connection;
+    this.#drainer = drainer;
+    this.#options = options;
+  }
+
+  /** Whether everything was handed to the network and written. */
+  get isFlushed(): boolean {
+    return this.#closed || (this.#backlog.isEmpty() && this.#connection.bufferedBytes === 0);
+  }
+
+  offer(frame: Frame): boolean {
+    if (this.#room <= 0 && !this.#look()) return false;
+    this.force(frame);
+    return true;
+  }
+
+  force(frame: Frame): void {
+    this.#room -= frame.bytes;
+    this.#connection.send(frame.text);
+  }
+
+  wait(waiting: Waiting): void {
+    this.#queue(waiting);
+  }
+
+  /** Sends an answer or an info; never dropped, but whoever lets too many pile up is closed with 4008. */
+  control(text: string): void {
+    if (this.#room > 0 || this.#look()) {
+      this.#room -= text.length;
+      this.#connection.send(text);
+      return;
+    }
+    this.#queue(text);
+    this.#controlBytes += text.length;
+    if (this.#controlBytes > this.#options.maxControlBacklogBytes) this.close(closings.tooSlow);
+  }
+
+  /** Sends what waits, as far as there is room. True when nothing waits any more. */
+  drain(nowMs: number): boolean {
+    if (this.#closed) return true;
+    const buffered = this.#connection.bufferedBytes;
+    this.#room = this.#options.maxBufferedBytes - buffered;
+    const isHalfEmpty = buffered * 2 <= this.#options.maxBufferedBytes;
+    if (isHalfEmpty) this.#drainBacklog();
+    if (this.#backlog.isEmpty()) {
+      this.#movedAtMs = 0;
+      return true;
+    }
+    this.#room = 0;
+    this.#closeIfStalled(buffered, nowMs);
+    return this.#closed;
+  }
+
+  /** Ends the connection; what waits is forgotten. */
+  close(closing: Closing): void {
+    if (this.#closed) return;
+    this.forget();
+    this.#connection.close(closing);
+  }
+
+  /** The connection has ended. */
+  forget(): void {
+    this.#closed = true;
+    this.#backlog.clear();
+    this.#drainer.unwatch(this);
+  }
+
+  #queue(entry: string | Waiting): void {
+    if (this.#closed) return;
+    this.#backlog.pushBack(entry);
+    this.#drainer.watch(this);
+  }
+
+  /** Finds out how much room there is. None while anything waits: it would be overtaken. */
+  #look(): boolean {
+    if (!this.#backlog.isEmpty()) return false;
+    this.#room = this.#options.maxBufferedBytes - this.#connection.bufferedBytes;
+    return this.#room > 0;
+  }
+
+  #drainBacklog(): void {
+    for (let next; this.#room > 0 && (next = this.#backlog.peekFront()) !== undefined;) {
+      if (typeof next === "string") {
+        this.#controlBytes -= next.length;
+        this.#room -= next.length;
+        this.#connection.send(next);
+      } else if (!next.drain()) {
+        return;
+      }
+      this.#backlog.popFront();
+    }
+  }
+
+  #closeIfStalled(buffered: number, nowMs: number): void {
+    if (this.#movedAtMs === 0 || buffered < this.#lowestBuffered) this.#movedAtMs = nowMs;
+    this.#lowestBuffered = buffered;
+    if (nowMs - this.#movedAtMs > this.#options.stallTimeoutMs) this.close(closings.tooSlow);
+  }
+}
+
+/** Looks after the outboxes in which something waits: the runtime does not tell when a socket has room again. */
+export class Drainer {
+  readonly #intervalMs: number;
+  readonly #onThrow: (thrown: unknown) => void;
+  readonly #watched = new Set<Outbox>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `onThrow` takes what draining an outbox throws; the others go on. */
+  constructor(intervalMs: number, onThrow: (thrown: unknown) => void) {
+    this.#intervalMs = intervalMs;
+    this.#onThrow = onThrow;
+  }
+
+  watch(outbox: Outbox): void {
+    this.#watched.add(outbox);
+    this.#timer ??= setTimeout(() => this.#drainAll(), this.#intervalMs);
+  }
+
+  unwatch(outbox: Outbox): void {
+    this.#watched.delete(outbox);
+    if (this.#watched.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #drainAll(): void {
+    this.#timer = undefined;
+    const nowMs = performance.now();
+    for (const outbox of this.#watched) {
+      try {
+        if (outbox.drain(nowMs)) this.unwatch(outbox);
+      } catch (thrown) {
+        this.#onThrow(thrown);
+        outbox.close(closings.bug);
+      }
+    }
+    if (this.#watched.size > 0) {
+      this.#timer ??= setTimeout(() => this.#drainAll(), this.#intervalMs);
+    }
+  }
+}

@@ -1,0 +1,209 @@
+/** The wire contract: what clients may send, what they are sent, and how both are read and written. */
+
+import { z } from "zod";
+import type { ErrorBody } from "./errors.ts";
+import { depthOf, type JsonText, memberText } from "./json_text.ts";
+
+/** How deep a payload may nest: what receives it often has a parser that recurses. */
+export const maxPayloadDepth = 128;
+
+/**
+ * A topic's name: 1 to 255 ASCII letters, digits and `. _ - : /`, where no segment between slashes is empty, `.` or `..`.
+ */
+export const TopicName = z
+  .string("must be a string")
+  .regex(
+    /^(?!(?:.*\/)?\.{0,2}(?:\/|$))[A-Za-z0-9._:/-]{1,255}$/,
+    "must be 1 to 255 letters, digits and . _ - : / without an empty, . or .. segment between slashes",
+  );
+
+const ClientId = z
+  .string("must be a string")
+  .min(1, "must not be empty")
+  .max(255, "must be at most 255 characters");
+
+const RequestId = z.string("must be a string").optional();
+
+const MessageId = z.guid("must be a UUID such as 123e4567-e89b-42d3-a456-426614174000");
+
+const Subscribe = z.object({
+  type: z.literal("subscribe"),
+  topic: TopicName,
+  client_id: ClientId,
+  last_n: z
+    .number("must be a whole number, 0 or more")
+    .refine((n) => Number.isInteger(n) && n >= 0, "must be a whole number, 0 or more")
+    .optional(),
+  request_id: RequestId,
+});
+
+const Unsubscribe = z.object({
+  type: z.literal("unsubscribe"),
+  topic: TopicName,
+  client_id: ClientId,
+  request_id: RequestId,
+});
+
+const Publish = z.object({
+  type: z.literal("publish"),
+  topic: TopicName,
+  message: z.object(
+    {
+      id: MessageId,
+      payload: z.custom((payload) => payload !== undefined, "must be present; null will do"),
+    },
+    "must be an object with id and payload",
+  ),
+  request_id: RequestId,
+});
+
+const Ping = z.object({ type: z.literal("ping"), request_id: RequestId });
+
+const Request = z.discriminatedUnion("type", [Subscribe, Unsubscribe, Publish, Ping], {
+  error: (issue) =>
+    issue.code === "invalid_union"
+      ? 'must be "subscribe", "unsubscribe", "publish" or "ping"'
+      : undefined,
+});
+
+/** A message that a client wants published. */
+export interface Draft {
+  /** A UUID in the 8-4-4-4-12 form, in the letter case it came in. */
+  readonly id: string;
+  /** The payload, character for character as it was sent. */
+  readonly payload: JsonText;
+}
+
+export type Subscribe = z.infer<typeof Subscribe>;
+export type Unsubscribe = z.infer<typeof Unsubscribe>;
+export type Publish = Omit<z.infer<typeof Publish>, "message"> & { message: Draft };
+export type Ping = z.infer<typeof Ping>;
+
+/** What a client asks for in one frame. */
+export type Command = Subscribe | Unsubscribe | Publish | Ping;
+
+/** A frame that is no command, with as much of it as an answer needs. */
+export interface Refusal {
+  readonly type: "refusal";
+  readonly request_id: string | undefined;
+  readonly topic: string | undefined;
+  readonly error: ErrorBody;
+}
+
+/** Reads one frame. Never throws. */
+export function decodeCommand(text: string): Command | Refusal {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return refusal({}, "Cannot read frame: it is not valid JSON");
+  }
+  const parsed = Request.safeParse(value);
+  if (!parsed.success) return refusal(value, describeIssue(value, parsed.error));
+  if (parsed.data.type !== "publish") return parsed.data;
+
+  // Both are there: the schema has seen them.
+  const payload = memberText(memberText(text, "message")!, "payload")!;
+  if (depthOf(payload) > maxPayloadDepth) {
+    return refusal(
+      value,
+      `Cannot publish: "message.payload" must not nest deeper than ${maxPayloadDepth} levels`,
+    );
+  }
+  return { ...parsed.data, message: { id: parsed.data.message.id, payload } };
+}
+
+/** The first thing wrong with a value, as `"field" must be …`; `"` alone names the whole. */
+export function describeField(error: z.core.$ZodError): string {
+  const issue = error.issues[0]!;
+  return issue.path.length === 0
+    ? `it ${issue.message}`
+    : `"${issue.path.join(".")}" ${issue.message}`;
+}
+
+function describeIssue(value: unknown, error: z.core.$ZodError): string {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return "Cannot read frame: it must be a JSON object";
+  }
+  const { type } = value as { type?: unknown };
+  const known = error.issues[0]!.path[0] !== "type" && typeof type === "string";
+  return `Cannot ${known ? type : "read frame"}: ${describeField(error)}`;
+}
+
+function refusal(value: unknown, message: string): Refusal {
+  const { request_id, topic } = (value ?? {}) as { request_id?: unknown; topic?: unknown };
+  return {
+    type: "refusal",
+    request_id: typeof request_id === "string" ? request_id : undefined,
+    topic: typeof topic === "string" ? topic : undefined,
+    error: { code: "BAD_REQUEST", message },
+  };
+}
+
+/** Where a topic stands: `offset` counts 1, 2, 3 … within an `epoch`. */
+export interface Position {
+  /** Random text, new whenever the topic's history starts anew. */
+  readonly epoch: string;
+  /** Offset of the newest message; 0 when there is none. */
+  readonly offset: number;
+}
+
+/** Every request is answered by exactly one of `ack`, `error` and `pong`. */
+export interface Ack extends Partial<Position> {
+  readonly type: "ack";
+  readonly request_id?: string | undefined;
+  readonly topic: string;
+  readonly status: "ok";
+  readonly ts: string;
+}
+
+export interface ErrorMessage {
+  readonly type: "error";
+  readonly request_id?: string | undefined;
+  readonly topic?: string | undefined;
+  readonly error: ErrorBody;
+  readonly ts: string;
+}
+
+export interface Pong {
+  readonly type: "pong";
+  readonly request_id?: string | undefined;
+  readonly ts: string;
+}
+
+export interface Info {
+  readonly type: "info";
+  readonly msg: "ping" | "topic_deleted" | "shutdown";
+  readonly topic?: string;
+  /** How long a client does well to wait before it connects again, in milliseconds. */
+  readonly reconnect_after_ms?: number;
+  readonly ts: string;
+}
+
+/** What the server sends besides events; those go through {@link encodeEvent}. */
+export type ServerMessage = Ack | ErrorMessage | Pong | Info;
+
+export function encode(message: ServerMessage): string {
+  return JSON.stringify(message);
+}
+
+/**
+ * The frame that carries a message to every subscriber. The topic's name and the id are made of characters that JSON
+ * does not escape, and the payload is JSON already.
+ */
+export function encodeEvent(topic: string, draft: Draft, offset: number, ts: string): string {
+  return `{"type":"event","topic":"${topic}","message":{"id":"${draft.id}","payload":${draft.payload}},"offset":${offset},"ts":"${ts}"}`;
+}
+
+let stampedAt = 0;
+let stamp = "";
+
+/** The time now as ISO-8601 in UTC, to the millisecond. */
+export function timestamp(): string {
+  const now = Date.now();
+  if (now !== stampedAt) {
+    stampedAt = now;
+    stamp = new Date(now).toISOString();
+  }
+  return stamp;
+}

@@ -1,0 +1,193 @@
+/** One connected client: its commands in, its subscriptions, and the answers in the order of the requests. */
+
+import type { Broker, Opened } from "./broker.ts";
+import { type Awaitable, whenReady } from "./engine.ts";
+import { type ErrorBody, topicNotFound } from "./errors.ts";
+import { describeThrown, type Log } from "./log.ts";
+import type { Outbox } from "./outbox.ts";
+import {
+  type Command,
+  decodeCommand,
+  encode,
+  type Info,
+  type Position,
+  type Publish,
+  type Refusal,
+  type ServerMessage,
+  type Subscribe,
+  timestamp,
+  type Unsubscribe,
+} from "./protocol.ts";
+import type { Subscriber, Subscription } from "./subscription.ts";
+
+export class Session implements Subscriber {
+  readonly outlet: Outbox;
+  readonly #broker: Broker;
+  readonly #log: Log;
+  readonly #subscriptions = new Map<string, Subscription>();
+  /** What came while an earlier command waits for the engine: answers keep the order of the requests. */
+  readonly #inbox: (Command | Refusal)[] = [];
+  #isWaiting = false;
+  #isDraining = false;
+  #isClosed = false;
+
+  constructor(broker: Broker, outlet: Outbox, log: Log) {
+    this.#broker = broker;
+    this.outlet = outlet;
+    this.#log = log;
+  }
+
+  /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
+  receive(text: string): void {
+    const command = decodeCommand(text);
+    if (this.#isWaiting) this.#inbox.push(command);
+    else this.#run(command);
+  }
+
+  /** Answers a frame that is no command, or none that can be read. */
+  refuse(error: ErrorBody): void {
+    this.#send({ type: "error", error, ts: timestamp() });
+  }
+
+  /** Tells the client something on the server's own account. */
+  inform(info: Omit<Info, "type" | "ts">): void {
+    this.#send({ type: "info", ...info, ts: timestamp() });
+  }
+
+  /** Ends all subscriptions as if their topics were deleted; what is queued for them still goes out. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const subscription of this.#subscriptions.values()) {
+      this.#broker.unsubscribe(subscription);
+      this.topicDeleted(subscription);
+    }
+  }
+
+  /** The connection has ended. Harmless when called again. */
+  close(): void {
+    this.#isClosed = true;
+    this.outlet.forget();
+    for (const subscription of this.#subscriptions.values()) this.#broker.abandon(subscription);
+    this.#subscriptions.clear();
+  }
+
+  topicDeleted(subscription: Subscription): void {
+    this.#subscriptions.delete(keyOf(subscription.topic, subscription.clientId));
+    this.inform({ msg: "topic_deleted", topic: subscription.topic });
+  }
+
+  #run(command: Command | Refusal): void {
+    try {
+      const done = this.#handle(command);
+      if (done instanceof Promise) void this.#runLater(command, done);
+    } catch (thrown) {
+      this.#fail(command, thrown);
+    }
+  }
+
+  async #runLater(command: Command | Refusal, done: Promise<void>): Promise<void> {
+    this.#isWaiting = true;
+    try {
+      await done;
+    } catch (thrown) {
+      this.#fail(command, thrown);
+    }
+    this.#isWaiting = false;
+    for (let next; !this.#isWaiting && (next = this.#inbox.shift()) !== undefined;) this.#run(next);
+  }
+
+  #handle(command: Command | Refusal): Awaitable<void> {
+    switch (command.type) {
+      case "publish":
+        return this.#publish(command);
+      case "subscribe":
+        return this.#subscribe(command);
+      case "unsubscribe":
+        return this.#unsubscribe(command);
+      case "ping":
+        return this.#send({ type: "pong", request_id: command.request_id, ts: timestamp() });
+      case "refusal":
+        this.#log.debug("request refused", { reason: command.error.message });
+        return this.#refuse(command, command.error);
+      default:
+        return command satisfies never;
+    }
+  }
+
+  #publish(command: Publish): Awaitable<void> {
+    if (this.#isDraining) return this.#refuse(command, shuttingDown("publish"));
+    return whenReady(
+      this.#broker.publish(command.topic, command.message),
+      (position) =>
+        position
+          ? this.#acknowledge(command, position)
+          : this.#refuse(command, topicNotFound("publish to", command.topic)),
+    );
+  }
+
+  #subscribe(command: Subscribe): Awaitable<void> {
+    if (this.#isDraining) return this.#refuse(command, shuttingDown("subscribe"));
+    const options = { clientId: command.client_id, lastN: command.last_n ?? 0 };
+    return whenReady(
+      this.#broker.subscribe(command.topic, this, options),
+      (opened) =>
+        opened
+          ? this.#open(command, opened)
+          : this.#refuse(command, topicNotFound("subscribe to", command.topic)),
+    );
+  }
+
+  #open(command: Subscribe, { subscription, position }: Opened): void {
+    if (this.#isClosed || this.#isDraining) {
+      this.#broker.abandon(subscription);
+      return this.#refuse(command, shuttingDown("subscribe"));
+    }
+    const key = keyOf(command.topic, command.client_id);
+    const replaced = this.#subscriptions.get(key);
+    if (replaced) this.#broker.unsubscribe(replaced);
+    this.#subscriptions.set(key, subscription);
+    this.#acknowledge(command, position);
+    subscription.start();
+  }
+
+  #unsubscribe(command: Unsubscribe): void {
+    const key = keyOf(command.topic, command.client_id);
+    const subscription = this.#subscriptions.get(key);
+    if (subscription) {
+      this.#subscriptions.delete(key);
+      this.#broker.unsubscribe(subscription);
+    }
+    this.#acknowledge(command);
+  }
+
+  #acknowledge(command: Publish | Subscribe | Unsubscribe, position?: Position): void {
+    const { request_id, topic } = command;
+    this.#send({ type: "ack", request_id, topic, status: "ok", ts: timestamp(), ...position });
+  }
+
+  #refuse(command: Command | Refusal, error: ErrorBody): void {
+    const { request_id } = command;
+    const topic = "topic" in command ? command.topic : undefined;
+    this.#send({ type: "error", request_id, topic, error, ts: timestamp() });
+  }
+
+  #fail(command: Command | Refusal, thrown: unknown): void {
+    this.#log.error("request failed", { type: command.type, ...describeThrown(thrown) });
+    const message =
+      `Cannot ${command.type}: the server has a fault; whether it was done is not known`;
+    this.#refuse(command, { code: "INTERNAL", message });
+  }
+
+  #send(message: ServerMessage): void {
+    this.outlet.control(encode(message));
+  }
+}
+
+/** A topic's name has no space, so no two pairs share a key. */
+function keyOf(topic: string, clientId: string): string {
+  return `${topic} ${clientId}`;
+}
+
+function shuttingDown(verb: string): ErrorBody {
+  return { code: "SHUTTING_DOWN", message: `Cannot ${verb}: the server is shutting down` };
+}
