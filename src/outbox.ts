@@ -18,8 +18,14 @@ export interface Connection {
   readonly bufferedBytes: number;
 }
 
+/**
+ * The runtime writes to sockets only between turns of the loop, and one turn can bring megabytes of publishes. Within a
+ * turn a connection may therefore buffer this many times its limit; whether it is slow shows when the turn is over.
+ */
+const burstFactor = 4;
+
 export interface OutboxOptions {
-  /** How many bytes the socket may hold unwritten before frames are queued. */
+  /** How many bytes the socket may hold unwritten, turn after turn, before frames are queued. */
   readonly maxBufferedBytes: number;
   /** How many bytes of answers and infos may be queued before the connection is closed. */
   readonly maxControlBacklogBytes: number;
@@ -35,6 +41,8 @@ export class Outbox implements Outlet {
   /** How many bytes may be sent before looking at the connection again: a look costs more than a count. */
   #room = 0;
   #controlBytes = 0;
+  /** It was over the limit when a turn was over, and has not been at half of it since. */
+  #isCongested = false;
   #lowestBuffered = 0;
   #movedAtMs = 0;
   #closed = false;
@@ -77,14 +85,18 @@ export class Outbox implements Outlet {
     if (this.#controlBytes > this.#options.maxControlBacklogBytes) this.close(closings.tooSlow);
   }
 
-  /** Sends what waits, as far as there is room. True when nothing waits any more. */
+  /** Sends what waits, as far as there is room. True when nothing does any more. To be called once in a turn. */
   drain(nowMs: number): boolean {
     if (this.#closed) return true;
+    const { maxBufferedBytes } = this.#options;
     const buffered = this.#connection.bufferedBytes;
-    this.#room = this.#options.maxBufferedBytes - buffered;
-    const isHalfEmpty = buffered * 2 <= this.#options.maxBufferedBytes;
-    if (isHalfEmpty) this.#drainBacklog();
-    if (this.#backlog.isEmpty()) {
+    if (buffered > maxBufferedBytes) this.#isCongested = true;
+    if (buffered * 2 <= maxBufferedBytes) {
+      this.#isCongested = false;
+      this.#room = maxBufferedBytes - buffered;
+      this.#drainBacklog();
+    }
+    if (this.#backlog.isEmpty() && !this.#isCongested) {
       this.#movedAtMs = 0;
       return true;
     }
@@ -115,8 +127,13 @@ export class Outbox implements Outlet {
 
   /** Finds out how much room there is. None while anything waits: it would be overtaken. */
   #look(): boolean {
-    if (!this.#backlog.isEmpty()) return false;
-    this.#room = this.#options.maxBufferedBytes - this.#connection.bufferedBytes;
+    if (this.#isCongested || !this.#backlog.isEmpty()) return false;
+    const { maxBufferedBytes } = this.#options;
+    const buffered = this.#connection.bufferedBytes;
+    this.#room = maxBufferedBytes - buffered;
+    if (this.#room > 0) return true;
+    this.#drainer.watch(this);
+    this.#room = burstFactor * maxBufferedBytes - buffered;
     return this.#room > 0;
   }
 
@@ -140,7 +157,10 @@ export class Outbox implements Outlet {
   }
 }
 
-/** Looks after the outboxes in which something waits: the runtime does not tell when a socket has room again. */
+/**
+ * Looks after the outboxes that have no room, once in a turn of the loop at the most: the runtime does not tell when a
+ * socket has room again.
+ */
 export class Drainer {
   readonly #intervalMs: number;
   readonly #onThrow: (thrown: unknown) => void;
@@ -155,7 +175,7 @@ export class Drainer {
 
   watch(outbox: Outbox): void {
     this.#watched.add(outbox);
-    this.#timer ??= setTimeout(() => this.#drainAll(), this.#intervalMs);
+    this.#timer ??= setTimeout(() => this.#drainAll(), 0);
   }
 
   unwatch(outbox: Outbox): void {

@@ -1,0 +1,147 @@
+/**
+ * A WebSocket client made of a bare TCP socket, for what a good client never does: it reads only when told to, with a
+ * small receive buffer, and sends any bytes. Linux only: the buffer's size is set through libc.
+ */
+
+const libc = () =>
+  Deno.dlopen("libc.so.6", {
+    socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+    setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+    connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+    send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize", nonblocking: true },
+    recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize", nonblocking: true },
+    shutdown: { parameters: ["i32", "i32"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
+  });
+
+/** A frame as it came over the wire. */
+export interface RawFrame {
+  readonly opcode: number;
+  readonly payload: Uint8Array;
+}
+
+export class RawClient implements Disposable {
+  readonly #libc = libc();
+  readonly #descriptor: number;
+  #unread = new Uint8Array();
+
+  private constructor(port: number, receiveBufferBytes: number) {
+    const { symbols } = this.#libc;
+    this.#descriptor = symbols.socket(2, /* AF_INET */ 1, /* SOCK_STREAM */ 0);
+    const size = new Uint8Array(new Int32Array([receiveBufferBytes]).buffer);
+    symbols.setsockopt(this.#descriptor, 1, /* SOL_SOCKET */ 8, /* SO_RCVBUF */ size, 4);
+    const address = new Uint8Array([
+      2,
+      0,
+      port >> 8,
+      port & 255,
+      127,
+      0,
+      0,
+      1,
+      ...new Array(8).fill(0),
+    ]);
+    if (symbols.connect(this.#descriptor, address, 16) !== 0) throw new Error("Cannot connect");
+  }
+
+  /** Connects, shakes hands, and from then on reads nothing until {@link read} is called. */
+  static async connect(port: number, receiveBufferBytes = 4096): Promise<RawClient> {
+    const client = new RawClient(port, receiveBufferBytes);
+    await client.sendBytes(new TextEncoder().encode(
+      "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    ));
+    for (;;) {
+      const head = new TextDecoder().decode(client.#unread);
+      const end = head.indexOf("\r\n\r\n");
+      if (end < 0) {
+        await client.#receive();
+        continue;
+      }
+      if (!head.startsWith("HTTP/1.1 101")) throw new Error(`Cannot upgrade: ${head}`);
+      client.#unread = client.#unread.slice(end + 4);
+      return client;
+    }
+  }
+
+  async sendBytes(bytes: Uint8Array): Promise<void> {
+    for (let sent = 0; sent < bytes.length;) {
+      const rest = bytes.slice(sent);
+      const count = await this.#libc.symbols.send(
+        this.#descriptor,
+        rest,
+        BigInt(rest.length),
+        0x4000,
+      );
+      if (count < 0) throw new Error("Cannot send: connection lost");
+      sent += Number(count);
+    }
+  }
+
+  /** Sends one masked frame (RFC 6455, section 5.2); the mask is zero, so the payload goes as it is. */
+  async sendFrame(opcode: number, payload: Uint8Array): Promise<void> {
+    const { length } = payload;
+    const size = length < 126
+      ? [0x80 | length]
+      : length < 65536
+      ? [0xfe, length >> 8, length & 255]
+      : [0xff, 0, 0, 0, 0, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255];
+    await this.sendBytes(new Uint8Array([0x80 | opcode, ...size, 0, 0, 0, 0, ...payload]));
+  }
+
+  async sendJson(value: unknown): Promise<void> {
+    await this.sendFrame(1, new TextEncoder().encode(JSON.stringify(value)));
+  }
+
+  /** The next frame; `undefined` when the connection has ended. */
+  async read(): Promise<RawFrame | undefined> {
+    for (;;) {
+      const frame = this.#takeFrame();
+      if (frame) return frame;
+      if (!await this.#receive()) return undefined;
+    }
+  }
+
+  /** The next text frame, read as JSON; `undefined` when the connection ends first. Answers no pings. */
+  async readJson(): Promise<ReturnType<typeof JSON.parse> | undefined> {
+    for (;;) {
+      const frame = await this.read();
+      if (!frame || frame.opcode === 8) return undefined;
+      if (frame.opcode === 1) return JSON.parse(new TextDecoder().decode(frame.payload));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#libc.symbols.shutdown(this.#descriptor, 2);
+    this.#libc.symbols.close(this.#descriptor);
+    this.#libc.close();
+  }
+
+  async #receive(): Promise<boolean> {
+    const buffer = new Uint8Array(65536);
+    const count = Number(await this.#libc.symbols.recv(this.#descriptor, buffer, 65536n, 0));
+    if (count <= 0) return false;
+    const joined = new Uint8Array(this.#unread.length + count);
+    joined.set(this.#unread);
+    joined.set(buffer.subarray(0, count), this.#unread.length);
+    this.#unread = joined;
+    return true;
+  }
+
+  #takeFrame(): RawFrame | undefined {
+    const bytes = this.#unread;
+    if (bytes.length < 2) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const short = bytes[1]! & 127;
+    const start = short === 126 ? 4 : short === 127 ? 10 : 2;
+    if (bytes.length < start) return undefined;
+    const length = short === 126
+      ? view.getUint16(2)
+      : short === 127
+      ? Number(view.getBigUint64(2))
+      : short;
+    if (bytes.length < start + length) return undefined;
+    this.#unread = bytes.slice(start + length);
+    return { opcode: bytes[0]! & 15, payload: bytes.slice(start, start + length) };
+  }
+}
