@@ -144,16 +144,19 @@ export class Feed {
     });
   }
 
-  /** Asks the engine for what it failed to carry. */
+  /** Asks the engine for what it failed to carry, until no message waits for an earlier one. */
   async #fillGap(): Promise<void> {
     if (this.#filling) return;
     this.#filling = true;
     try {
-      const history = await this.#engine.read(this.topic, { after: this.#last });
-      if (!history || history.epoch !== this.#epoch) return;
-      for (const message of history.messages) this.#early.set(message.offset, message);
-      this.#deliverEarly();
-      if (this.#early.size > 0) this.#skipTo(Math.min(...this.#early.keys()));
+      while (this.#early.size > 0) {
+        const history = await this.#engine.read(this.topic, { after: this.#last });
+        if (!history || history.epoch !== this.#epoch) break;
+        for (const message of history.messages) this.#early.set(message.offset, message);
+        const oldest = history.messages[0]?.offset ?? history.offset + 1;
+        if (oldest > this.#last + 1) this.#skipTo(oldest);
+        this.#deliverEarly();
+      }
     } catch {
       // The next event asks again.
     } finally {
@@ -174,6 +177,5 @@ export class Feed {
     for (const subscription of this.#live) this.#fallBehind(subscription, this.#last + 1);
     this.#last = offset - 1;
     this.window.restart(offset);
-    this.#deliverEarly();
   }
 }
