@@ -53,9 +53,9 @@ export class Outbox implements Outlet {
     this.#options = options;
   }
 
-  /** Whether everything was handed to the network and written. */
+  /** Whether nothing waits here: what the network still buffers, it writes before a close. */
   get isFlushed(): boolean {
-    return this.#closed || (this.#backlog.isEmpty() && this.#connection.bufferedBytes === 0);
+    return this.#backlog.isEmpty();
   }
 
   offer(frame: Frame): boolean {

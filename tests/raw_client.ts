@@ -58,7 +58,10 @@ export class RawClient implements Disposable {
         await client.#receive();
         continue;
       }
-      if (!head.startsWith("HTTP/1.1 101")) throw new Error(`Cannot upgrade: ${head}`);
+      if (!head.startsWith("HTTP/1.1 101")) {
+        client[Symbol.dispose]();
+        throw new Error(`Cannot upgrade: ${head}`);
+      }
       client.#unread = client.#unread.slice(end + 4);
       return client;
     }
