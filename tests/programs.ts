@@ -41,29 +41,10 @@ export class ServerProcess implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /**
-   * Starts it on a free port and waits until it listens: as `deno task start` does, with the same permissions and no
-   * setting from the environment; or the binary that `TIDINGS_BINARY` names, in an empty folder without environment.
-   */
+  /** Starts it on a free port and waits until it listens. */
   static async start(...flags: string[]): Promise<ServerProcess> {
-    const binary = Deno.env.get("TIDINGS_BINARY");
     const folder = await Deno.makeTempDir();
-    const args = ["--port", "0", ...flags];
-    const command = binary
-      ? new Deno.Command(await Deno.realPath(binary), {
-        args,
-        cwd: folder,
-        clearEnv: true,
-        stderr: "piped",
-      })
-      : new Deno.Command(Deno.execPath(), {
-        args: ["run", ...permissionFlags("start"), "src/main.ts", ...args],
-        cwd: root,
-        clearEnv: true,
-        env: environmentWithoutSettings(),
-        stderr: "piped",
-      });
-    const process = command.spawn();
+    const process = tidings(["--port", "0", ...flags], { cwd: folder, stderr: "piped" }).spawn();
     const stderr = new Lines(process.stderr);
     const seen: string[] = [];
     for (;;) {
@@ -92,6 +73,24 @@ export class ServerProcess implements AsyncDisposable {
     await this.#process.status;
     await Deno.remove(this.#folder);
   }
+}
+
+/**
+ * The command line of tidings: as `deno task start` runs it, with the same permissions and no setting from the
+ * environment; or the binary that `TIDINGS_BINARY` names, with an empty environment and in `options.cwd`.
+ */
+export function tidings(args: string[], options: Deno.CommandOptions = {}): Deno.Command {
+  const binary = Deno.env.get("TIDINGS_BINARY");
+  if (binary) {
+    return new Deno.Command(Deno.realPathSync(binary), { ...options, args, clearEnv: true });
+  }
+  return new Deno.Command(Deno.execPath(), {
+    ...options,
+    args: ["run", ...permissionFlags("start"), "src/main.ts", ...args],
+    cwd: root,
+    clearEnv: true,
+    env: environmentWithoutSettings(),
+  });
 }
 
 function environmentWithoutSettings(): Record<string, string> {
