@@ -13,6 +13,7 @@ import { describeThrown, type Log } from "./log.ts";
 import { describeField, TopicName } from "./protocol.ts";
 import { checkHandshake, type Sockets } from "./websocket.ts";
 
+/** What the routes answer from. */
 export interface AppParts {
   readonly broker: Broker;
   readonly sockets: Sockets;
@@ -23,6 +24,7 @@ export interface AppParts {
   readonly uptimeSeconds: () => number;
 }
 
+/** All routes of the server. `GET /ws` alone needs a real connection under it. */
 export function createApp(parts: AppParts): Hono {
   const { broker, sockets, log, maxMessageBytes, isDraining, uptimeSeconds } = parts;
   const app = new Hono();

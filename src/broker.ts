@@ -5,6 +5,7 @@ import { Feed } from "./feed.ts";
 import type { Draft, Position } from "./protocol.ts";
 import { type Subscriber, Subscription } from "./subscription.ts";
 
+/** The limits and habits of a broker. */
 export interface BrokerOptions {
   /** How many messages may wait for one subscription before the oldest is dropped. */
   readonly maxSubscriberQueue: number;
@@ -35,6 +36,7 @@ export interface SubscribeOptions {
   readonly lastN: number;
 }
 
+/** All topics as this process sees them. Answers at once where the engine does. */
 export class Broker implements EngineSink {
   readonly #engine: Engine;
   readonly #options: BrokerOptions;

@@ -124,7 +124,7 @@ export interface SettingDescription {
 
 /** What the command line asks for. */
 export type Invocation =
-  | { readonly kind: "serve"; readonly config: Config }
+  | { readonly kind: "serve" | "health"; readonly config: Config }
   | { readonly kind: "help" | "version" }
   | { readonly kind: "faulty"; readonly faults: readonly string[] };
 
@@ -146,7 +146,7 @@ export function readInvocation(
   const faults: string[] = [];
   const flags = parseArgs(withValues(args), {
     string: names.map((name) => flagOf(name).slice(2)),
-    boolean: ["help", "version"],
+    boolean: ["help", "version", "health"],
     alias: { h: "help" },
     unknown: (argument) => {
       faults.push(`${JSON.stringify(argument)} is no flag of tidings; --help lists them`);
@@ -168,7 +168,7 @@ export function readInvocation(
   }
   return faults.length > 0
     ? { kind: "faulty", faults }
-    : { kind: "serve", config: config as Config };
+    : { kind: flags.health ? "health" : "serve", config: config as Config };
 }
 
 /** The text that `--help` prints. */
@@ -186,6 +186,7 @@ Flags, with what they are when nothing is said. Each is a variable of the enviro
 (--max-history is MAX_HISTORY); a flag wins over its variable.
 
 ${lines.join("\n")}
+  ${"--health".padEnd(width)}  ask the running server how it is; ends with 0 if well, else 1
   ${"--help, -h".padEnd(width)}  print this
   ${"--version".padEnd(width)}  print the version
 

@@ -5,6 +5,7 @@ import type { Engine, EngineSink, History, HistoryRange, Message, TopicSummary }
 import { type Draft, encodeEvent, type Position, timestamp } from "./protocol.ts";
 import { Ring } from "./ring.ts";
 
+/** What the engine may hold. */
 export interface MemoryEngineOptions {
   /** How many messages each topic keeps for replay. */
   readonly maxHistory: number;
@@ -17,6 +18,7 @@ interface Topic {
   readonly history: Ring<Message>;
 }
 
+/** Answers every call at once, and delivers a message before the call that places it returns. A restart loses all. */
 export class MemoryEngine implements Engine {
   readonly #maxHistory: number;
   readonly #topics = new Map<string, Topic>();

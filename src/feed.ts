@@ -14,11 +14,13 @@ import type { Position } from "./protocol.ts";
 import { Ring } from "./ring.ts";
 import type { Subscription } from "./subscription.ts";
 
+/** What a feed may hold. */
 export interface FeedOptions {
   /** How many messages may wait for a subscription that is behind. */
   readonly maxQueue: number;
 }
 
+/** Hands each message of its topic on exactly once and in order, whatever the engine does with them. */
 export class Feed {
   readonly topic: string;
   readonly #engine: Engine;

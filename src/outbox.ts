@@ -24,6 +24,7 @@ export interface Connection {
  */
 const burstFactor = 4;
 
+/** The limits of one connection. */
 export interface OutboxOptions {
   /** How many bytes the socket may hold unwritten, turn after turn, before frames are queued. */
   readonly maxBufferedBytes: number;
@@ -33,6 +34,7 @@ export interface OutboxOptions {
   readonly stallTimeoutMs: number;
 }
 
+/** The way out of one connection: frames leave in the order in which they were given. */
 export class Outbox implements Outlet {
   readonly #connection: Connection;
   readonly #drainer: Drainer;

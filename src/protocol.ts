@@ -74,9 +74,13 @@ export interface Draft {
   readonly payload: JsonText;
 }
 
+/** Asks for the messages of a topic, `last_n` older ones first. */
 export type Subscribe = z.infer<typeof Subscribe>;
+/** Ends a subscription of this connection. */
 export type Unsubscribe = z.infer<typeof Unsubscribe>;
+/** Sends a message to all subscribers of a topic. */
 export type Publish = Omit<z.infer<typeof Publish>, "message"> & { message: Draft };
+/** Asks for a `pong`. */
 export type Ping = z.infer<typeof Ping>;
 
 /** What a client asks for in one frame. */
@@ -157,6 +161,7 @@ export interface Ack extends Partial<Position> {
   readonly ts: string;
 }
 
+/** Says why a request was refused, or what was lost. */
 export interface ErrorMessage {
   readonly type: "error";
   readonly request_id?: string | undefined;
@@ -165,12 +170,14 @@ export interface ErrorMessage {
   readonly ts: string;
 }
 
+/** Answers a `ping`. */
 export interface Pong {
   readonly type: "pong";
   readonly request_id?: string | undefined;
   readonly ts: string;
 }
 
+/** What the server tells without being asked. */
 export interface Info {
   readonly type: "info";
   readonly msg: "ping" | "topic_deleted" | "shutdown";
@@ -183,6 +190,7 @@ export interface Info {
 /** What the server sends besides events; those go through {@link encodeEvent}. */
 export type ServerMessage = Ack | ErrorMessage | Pong | Info;
 
+/** The text frame that carries a message. */
 export function encode(message: ServerMessage): string {
   return JSON.stringify(message);
 }

@@ -20,6 +20,7 @@ import {
 } from "./protocol.ts";
 import type { Subscriber, Subscription } from "./subscription.ts";
 
+/** Answers each command exactly once, in the order in which they came. */
 export class Session implements Subscriber {
   readonly outlet: Outbox;
   readonly #broker: Broker;
