@@ -3,14 +3,15 @@
 import { zValidator } from "@hono/zod-validator";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
-import type { Broker } from "./broker.ts";
-import { type ErrorBody, RequestError, topicNotFound } from "./errors.ts";
+import type { Broker, TopicStatus } from "./broker.ts";
+import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
+import { checkHost, refuseInvalid, requireJson } from "./http.ts";
 import { describeThrown, type Log } from "./log.ts";
-import { describeField, TopicName } from "./protocol.ts";
+import { createMessageRoutes } from "./messages.ts";
+import { TopicName } from "./protocol.ts";
 import { checkHandshake, type Sockets } from "./websocket.ts";
 
 /** What the routes answer from. */
@@ -43,8 +44,7 @@ export function createApp(parts: AppParts): Hono {
   app.get("/ws", (context) => {
     checkHandshake(context.req.raw);
     if (isDraining()) {
-      const message = "Cannot open WebSocket: the server is shutting down";
-      throw new RequestError({ code: "SHUTTING_DOWN", message }, 503, { "retry-after": "1" });
+      throw new RequestError(shuttingDown("open WebSocket"), 503, { "retry-after": "1" });
     }
     return sockets.upgrade(context.req.raw);
   });
@@ -54,20 +54,31 @@ export function createApp(parts: AppParts): Hono {
     return context.json({ topics: topics.map(({ name, subscribers }) => ({ name, subscribers })) });
   });
 
-  app.post("/topics", requireJson, validate("json", NewTopic, "create topic"), async (context) => {
-    const { name } = context.req.valid("json");
-    if (!await broker.createTopic(name)) {
-      const message = `Cannot create topic "${name}": it exists`;
-      throw new RequestError({ code: "TOPIC_EXISTS", message });
-    }
-    return context.json({ status: "created", topic: name }, 201);
-  });
+  app.post(
+    "/topics",
+    requireJson,
+    zValidator("json", NewTopic, refuseInvalid("create topic")),
+    async (context) => {
+      const { name } = context.req.valid("json");
+      if (!await broker.createTopic(name)) {
+        const message = `Cannot create topic "${name}": it exists`;
+        throw new RequestError({ code: "TOPIC_EXISTS", message });
+      }
+      return context.json({ status: "created", topic: name }, 201);
+    },
+  );
 
-  app.delete("/topics/:name", validate("param", NamedTopic, "delete topic"), async (context) => {
-    const { name } = context.req.valid("param");
-    if (!await broker.deleteTopic(name)) throw new RequestError(topicNotFound("delete", name));
-    return context.json({ status: "deleted", topic: name });
-  });
+  app.delete(
+    "/topics/:name",
+    zValidator("param", NamedTopic, refuseInvalid("delete topic")),
+    async (context) => {
+      const { name } = context.req.valid("param");
+      if (!await broker.deleteTopic(name)) throw new RequestError(topicNotFound("delete", name));
+      return context.json({ status: "deleted", topic: name });
+    },
+  );
+
+  app.route("/", createMessageRoutes(broker, isDraining));
 
   app.get("/health", async (context) => {
     const counts = {
@@ -82,10 +93,24 @@ export function createApp(parts: AppParts): Hono {
 
   app.get("/stats", async (context) => {
     const topics = await broker.listTopics();
+    const total = (amount: (topic: TopicStatus) => number) =>
+      topics.reduce((sum, topic) => sum + amount(topic), 0);
     return context.json({
       topics: Object.fromEntries(topics.map(({ name, ...status }) => [name, status])),
-      uptime_sec: uptimeSeconds(),
+      total: {
+        topics: topics.length,
+        messages: total(({ messages }) => messages),
+        subscribers: total(({ subscribers }) => subscribers),
+        history: {
+          messages: total(({ history }) => history.messages),
+          bytes: total(({ history }) => history.bytes),
+        },
+        dropped: total(({ dropped }) => dropped),
+        lagging: total(({ lagging }) => lagging),
+        evicted: total(({ evicted }) => evicted),
+      },
       connections: sockets.size,
+      uptime_sec: uptimeSeconds(),
     });
   });
 
@@ -112,38 +137,6 @@ export function createApp(parts: AppParts): Hono {
 
 const NewTopic = z.object({ name: TopicName }, "must be a JSON object");
 const NamedTopic = z.object({ name: TopicName });
-
-/** A validator whose failure is the contract's error, naming the field. */
-function validate<Target extends "json" | "param", Schema extends z.ZodType>(
-  target: Target,
-  schema: Schema,
-  action: string,
-) {
-  return zValidator(target, schema, (result) => {
-    if (result.success) return;
-    const message = `Cannot ${action}: ${describeField(result.error)}`;
-    throw new RequestError({ code: "BAD_REQUEST", message });
-  });
-}
-
-/** `Request.url` is built from the Host header, so an odd one would choose the route (RFC 9112, section 3.2). */
-const checkHost = createMiddleware(async (context, next) => {
-  const host = context.req.header("host") ?? "";
-  if (!/^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host)) {
-    const message = 'Cannot answer: the header "Host" must be a host name with an optional port';
-    throw new RequestError({ code: "BAD_REQUEST", message });
-  }
-  await next();
-});
-
-const requireJson = createMiddleware(async (context, next) => {
-  const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
-  if (mediaType !== "application/json" && !mediaType.endsWith("+json")) {
-    const message = 'Cannot read body: the header "Content-Type" must be application/json';
-    throw new RequestError({ code: "BAD_REQUEST", message }, 415, { accept: "application/json" });
-  }
-  await next();
-});
 
 /** Answers every path that has a route, asked with a method that it has not: 405, and `OPTIONS` with what there is. */
 function refuseOtherMethods(app: Hono): void {

@@ -58,10 +58,26 @@ const settings = {
     default: "100",
     meaning: "messages that each topic keeps for replay",
   },
+  maxHistoryBytes: {
+    schema: whole(0, 1_099_511_627_776),
+    default: "268435456",
+    meaning:
+      "bytes that all topics together keep for replay; the largest give up their oldest first",
+  },
   maxSubscriberQueue: {
     schema: whole(1, 1_000_000),
     default: "50",
     meaning: "messages that wait for one slow subscription before the oldest is dropped",
+  },
+  idempotencyWindowSeconds: {
+    schema: seconds,
+    default: "120",
+    meaning: "seconds for which an idempotent message is remembered",
+  },
+  maxIdempotencyIds: {
+    schema: whole(1, 1_000_000),
+    default: "1000",
+    meaning: "idempotent messages that are remembered for each topic",
   },
   maxMessageBytes: {
     schema: whole(1_024, 16_777_216),

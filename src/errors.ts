@@ -74,6 +74,17 @@ export function topicNotFound(verb: string, topic: string): ErrorBody {
   return { code: "TOPIC_NOT_FOUND", message: `Cannot ${verb} "${topic}": topic does not exist` };
 }
 
+/** `Cannot publish: the server is shutting down`. */
+export function shuttingDown(verb: string): ErrorBody {
+  return { code: "SHUTTING_DOWN", message: `Cannot ${verb}: the server is shutting down` };
+}
+
+/** An idempotent message has the id of another one. */
+export const idReused: ErrorBody = {
+  code: "BAD_REQUEST",
+  message: 'Cannot publish: "id" was used for another payload; give this message an id of its own',
+};
+
 /** Ends the handling of an HTTP request with an error that the client is told. */
 export class RequestError extends Error {
   override readonly name = "RequestError";

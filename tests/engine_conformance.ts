@@ -1,7 +1,7 @@
 /** What every engine must keep, as a suite that any engine can be put through. */
 
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import type { Engine, EngineSink } from "../src/engine.ts";
+import type { Engine, EngineSink, PublishOptions } from "../src/engine.ts";
 import type { Draft } from "../src/protocol.ts";
 import { until } from "./harness.ts";
 
@@ -22,6 +22,12 @@ class NotingSink implements EngineSink {
 
 function draft(payload: string): Draft {
   return { id: crypto.randomUUID(), payload: payload as Draft["payload"] };
+}
+
+async function place(engine: Engine, topic: string, draft: Draft, options: PublishOptions = {}) {
+  const placed = await engine.publish(topic, draft, options);
+  assert(placed !== "id_reused", "the id stands for another payload");
+  return placed;
 }
 
 /** Registers the suite for an engine that keeps `maxHistory` messages a topic. */
@@ -48,14 +54,14 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
   });
 
   test("what is asked of a topic that does not exist is answered with nothing", async (engine) => {
-    assertEquals(await engine.publish("none", draft("1")), undefined);
+    assertEquals(await place(engine, "none", draft("1")), undefined);
     assertEquals(await engine.read("none", { last: 1 }), undefined);
   });
 
   test("offsets are 1, 2, 3 without holes, however fast messages are published", async (engine) => {
     await engine.createTopic("t");
     const placed = await Promise.all(
-      Array.from({ length: 50 }, (_, index) => engine.publish("t", draft(String(index)))),
+      Array.from({ length: 50 }, (_, index) => place(engine, "t", draft(String(index)))),
     );
     assertEquals(
       placed.map((position) => position?.offset),
@@ -67,7 +73,7 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
 
   test("history holds the newest messages, and tells the position as of the same moment", async (engine) => {
     await engine.createTopic("t");
-    for (let n = 1; n <= 25; n++) await engine.publish("t", draft(String(n)));
+    for (let n = 1; n <= 25; n++) await place(engine, "t", draft(String(n)));
     const offsets = async (range: { last: number } | { after: number }) => {
       const history = await engine.read("t", range);
       assertEquals(history?.offset, 25);
@@ -87,7 +93,7 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
   test("what is placed is carried to the sink, then the topic's end", async (engine, sink) => {
     await engine.createTopic("t");
     await engine.listen("t");
-    for (let n = 1; n <= 5; n++) await engine.publish("t", draft(`"ü${n}"`));
+    for (let n = 1; n <= 5; n++) await place(engine, "t", draft(`"ü${n}"`));
     await until(() => sink.noted.includes("t 5"), "the last message came");
     const { epoch } = (await engine.read("t", { last: 0 }))!;
     await engine.deleteTopic("t");
@@ -105,13 +111,17 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
 
   test("a topic made again is a new one: new epoch, offset 1, empty history", async (engine) => {
     await engine.createTopic("t");
-    const first = (await engine.publish("t", draft("1")))!;
+    const first = (await place(engine, "t", draft("1")))!;
     await engine.deleteTopic("t");
     await engine.createTopic("t");
     const { epoch, offset, messages } = (await engine.read("t", { last: 10 }))!;
     assertNotEquals(epoch, first.epoch);
     assertEquals({ offset, messages }, { offset: 0, messages: [] });
-    assertEquals(await engine.publish("t", draft("2")), { epoch, offset: 1 });
+    assertEquals(await place(engine, "t", draft("2")), {
+      epoch,
+      offset: 1,
+      duplicate: false,
+    });
   });
 
   test("topics do not see each other's messages", async (engine, sink) => {
@@ -119,11 +129,49 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
     await engine.createTopic("b");
     await engine.listen("a");
     await engine.listen("b");
-    await engine.publish("a", draft("1"));
-    await engine.publish("b", draft("1"));
-    await engine.publish("b", draft("2"));
+    await place(engine, "a", draft("1"));
+    await place(engine, "b", draft("1"));
+    await place(engine, "b", draft("2"));
     await until(() => sink.noted.includes("b 2") && sink.noted.includes("a 1"), "all came");
     assertEquals((await engine.read("a", { last: 10 }))?.messages.length, 1);
     assertEquals((await engine.read("b", { last: 10 }))?.messages.length, 2);
+  });
+
+  test(
+    "an idempotent message is placed once, and its id is not for another payload",
+    async (engine, sink) => {
+      await engine.createTopic("t");
+      await engine.listen("t");
+      const first = draft("1");
+      const again = { ...first, id: first.id.toUpperCase() };
+      assertEquals((await place(engine, "t", first, { idempotent: true }))?.duplicate, false);
+      await place(engine, "t", draft("2"));
+      const repeated = (await place(engine, "t", again, { idempotent: true }))!;
+      assertEquals([repeated.offset, repeated.duplicate], [1, true]);
+      const other = { ...first, payload: "3" as Draft["payload"] };
+      assertEquals(await engine.publish("t", other, { idempotent: true }), "id_reused");
+      assertEquals(
+        (await place(engine, "t", first))?.offset,
+        3,
+        "without the flag it is placed again",
+      );
+      await until(() => sink.noted.includes("t 3"), "the last message came");
+      assertEquals([...new Set(sink.noted)], ["t 1", "t 2", "t 3"]);
+    },
+  );
+
+  test("a message carries its origin, in history too", async (engine) => {
+    await engine.createTopic("t");
+    await place(engine, "t", draft("1"), { origin: "somebody" });
+    await place(engine, "t", draft("2"));
+    const { messages } = (await engine.read("t", { last: 2 }))!;
+    assertEquals(messages.map(({ origin }) => origin), ["somebody", undefined]);
+  });
+
+  test("a read from a position takes no more than its limit, oldest first", async (engine) => {
+    await engine.createTopic("t");
+    for (let n = 1; n <= 9; n++) await place(engine, "t", draft(String(n)));
+    const { offset, messages } = (await engine.read("t", { after: 2, limit: 3 }))!;
+    assertEquals([offset, ...messages.map((message) => message.offset)], [9, 3, 4, 5]);
   });
 }

@@ -1,17 +1,19 @@
 /** The borders at which something thrown would end the process: frame → session, timer → job, request → handler. */
 
 import { assert, assertEquals } from "@std/assert";
+import { defaultConfig } from "../src/config.ts";
+import type { PublishOptions } from "../src/engine.ts";
 import { MemoryEngine } from "../src/engine_memory.ts";
 import type { Draft } from "../src/protocol.ts";
 import { Client, publish, serve, subscribe, type TestServer, until } from "./harness.ts";
 
 class FaultyEngine extends MemoryEngine {
-  override publish(topic: string, draft: Draft) {
+  override publish(topic: string, draft: Draft, options: PublishOptions) {
     if (draft.payload === '"throw"') throw new Error("planted in publish");
     if (draft.payload === '"reject"') {
       return Promise.reject(new Error("planted rejection")) as never;
     }
-    return super.publish(topic, draft);
+    return super.publish(topic, draft, options);
   }
 
   override listTopics(): never {
@@ -32,7 +34,7 @@ async function assertOthersServed(server: TestServer, beside: Client): Promise<v
 
 Deno.test("a throw in a command's handler costs that request an INTERNAL and nobody else anything", async () => {
   await using server = await serve({ topics: ["t"] }, {
-    engine: new FaultyEngine({ maxHistory: 10 }),
+    engine: new FaultyEngine(defaultConfig({ maxHistory: 10 })),
   });
   await using beside = await Client.connect(server);
   await beside.request(subscribe("t"));
@@ -49,7 +51,7 @@ Deno.test("a throw in a command's handler costs that request an INTERNAL and nob
 
 Deno.test("a throw in a request's handler is a 500 with the contract's body and no stack", async () => {
   await using server = await serve({ topics: ["t"] }, {
-    engine: new FaultyEngine({ maxHistory: 10 }),
+    engine: new FaultyEngine(defaultConfig({ maxHistory: 10 })),
   });
   await using beside = await Client.connect(server);
   await beside.request(subscribe("t"));

@@ -3,6 +3,7 @@
  * all. Offsets and epochs never lie. It stands for an engine over a network.
  */
 
+import { defaultConfig } from "../src/config.ts";
 import type {
   Awaitable,
   Engine,
@@ -10,10 +11,12 @@ import type {
   History,
   HistoryRange,
   Message,
+  Placed,
+  PublishOptions,
   TopicSummary,
 } from "../src/engine.ts";
 import { MemoryEngine } from "../src/engine_memory.ts";
-import type { Draft, Position } from "../src/protocol.ts";
+import type { Draft } from "../src/protocol.ts";
 import type { Random } from "./harness.ts";
 
 export class LateEngine implements Engine {
@@ -25,7 +28,7 @@ export class LateEngine implements Engine {
   readonly #lost = new Map<string, (() => void)[]>();
 
   constructor(maxHistory: number, random: Random) {
-    this.#inner = new MemoryEngine({ maxHistory });
+    this.#inner = new MemoryEngine(defaultConfig({ maxHistory }));
     this.#random = random;
   }
 
@@ -58,8 +61,12 @@ export class LateEngine implements Engine {
     return this.#late(this.#inner.listTopics());
   }
 
-  publish(topic: string, draft: Draft): Awaitable<Position | undefined> {
-    return this.#late(this.#inner.publish(topic, draft));
+  publish(
+    topic: string,
+    draft: Draft,
+    options: PublishOptions,
+  ): Awaitable<Placed | "id_reused" | undefined> {
+    return this.#late(this.#inner.publish(topic, draft, options));
   }
 
   read(topic: string, range: HistoryRange): Awaitable<History | undefined> {
