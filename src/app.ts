@@ -127,7 +127,9 @@ function validate<Target extends "json" | "param", Schema extends z.ZodType>(
 /** `Request.url` is built from the Host header, so an odd one would choose the route (RFC 9112, section 3.2). */
 const checkHost = createMiddleware(async (context, next) => {
   const host = context.req.header("host") ?? "";
-  if (!/^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host)) {
+  const looksRight = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host);
+  // 999.999.999.999 and x:99999 look right, and make every `new URL(request.url)` throw.
+  if (!looksRight || !URL.canParse(`http://${host}`)) {
     const message = 'Cannot answer: the header "Host" must be a host name with an optional port';
     throw new RequestError({ code: "BAD_REQUEST", message });
   }
