@@ -138,7 +138,8 @@ const checkHost = createMiddleware(async (context, next) => {
 
 const requireJson = createMiddleware(async (context, next) => {
   const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
-  if (mediaType !== "application/json" && !mediaType.endsWith("+json")) {
+  // Hono's validator leaves the body of any other type unread, text/x+json too.
+  if (!/^application\/(?:[\w.-]+\+)?json$/.test(mediaType)) {
     const message = 'Cannot read body: the header "Content-Type" must be application/json';
     throw new RequestError({ code: "BAD_REQUEST", message }, 415, { accept: "application/json" });
   }
