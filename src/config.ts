@@ -39,7 +39,7 @@ const settings = {
     meaning: "port to listen on; 0 takes a free one",
   },
   host: {
-    schema: z.string().min(1, "must not be empty"),
+    schema: z.string().regex(/^[\w.:%-]+$/, "must be a host name or an IP address"),
     default: "0.0.0.0",
     meaning: "address to listen on; 127.0.0.1 keeps it to this machine",
   },
@@ -146,6 +146,8 @@ export type Invocation =
 
 const names = Object.keys(settings) as SettingName[];
 
+const flags: ReadonlySet<string> = new Set(names.map(flagOf));
+
 /** All settings, in the order in which a document shows them. */
 export const settingDescriptions: readonly SettingDescription[] = names.map((name) => ({
   variable: variableOf(name),
@@ -160,7 +162,7 @@ export function readInvocation(
   environment: (variable: string) => string | undefined,
 ): Invocation {
   const faults: string[] = [];
-  const flags = parseArgs(withValues(args), {
+  const given = parseArgs(withValues(args), {
     string: names.map((name) => flagOf(name).slice(2)),
     boolean: ["help", "version", "health"],
     alias: { h: "help" },
@@ -169,13 +171,13 @@ export function readInvocation(
       return false;
     },
   });
-  if (flags.help) return { kind: "help" };
-  if (flags.version) return { kind: "version" };
+  if (given.help) return { kind: "help" };
+  if (given.version) return { kind: "version" };
 
   const config: Record<string, unknown> = {};
   for (const name of names) {
-    const given = flags[flagOf(name).slice(2)] as string | string[] | undefined;
-    const flag = Array.isArray(given) ? given.at(-1) : given;
+    const values = given[flagOf(name).slice(2)] as string | string[] | undefined;
+    const flag = Array.isArray(values) ? values.at(-1) : values;
     const text = flag ?? environment(variableOf(name));
     const source = flag === undefined ? variableOf(name) : flagOf(name);
     const read = settings[name].schema.safeParse(text ?? settings[name].default);
@@ -184,7 +186,7 @@ export function readInvocation(
   }
   return faults.length > 0
     ? { kind: "faulty", faults }
-    : { kind: flags.health ? "health" : "serve", config: config as Config };
+    : { kind: given.health ? "health" : "serve", config: config as Config };
 }
 
 /** The text that `--help` prints. */
@@ -216,12 +218,28 @@ export function defaultConfig(changes: Partial<Config> = {}): Config {
   return { ...(Object.fromEntries(defaults) as Config), ...changes };
 }
 
-/** A yes-or-no flag may stand alone: `--auto-create-topics` means `--auto-create-topics=true`. */
+/**
+ * The arguments with each value joined to its flag by `=`: the parser would take one that is empty or negative for an
+ * argument of its own. A yes-or-no flag may stand alone: `--auto-create-topics` means `--auto-create-topics=true`.
+ */
 function withValues(args: readonly string[]): string[] {
-  return args.map((argument, index) => {
-    const standsAlone = !/^(true|false)$/.test(args[index + 1] ?? "");
-    return argument === flagOf("autoCreateTopics") && standsAlone ? `${argument}=true` : argument;
-  });
+  const joined: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const argument = args[index]!;
+    const next = args[index + 1];
+    if (argument === "--") {
+      // Whoever is used to npm writes `deno task start -- --port 9000`, and there is nothing but flags to follow.
+      continue;
+    } else if (argument === flagOf("autoCreateTopics") && !/^(true|false)$/.test(next ?? "")) {
+      joined.push(`${argument}=true`);
+    } else if (flags.has(argument) && next !== undefined && !next.startsWith("--")) {
+      joined.push(`${argument}=${next}`);
+      index++;
+    } else {
+      joined.push(argument);
+    }
+  }
+  return joined;
 }
 
 function variableOf(name: SettingName): string {

@@ -8,7 +8,9 @@ import { describeField } from "./protocol.ts";
 /** `Request.url` is built from the Host header, so an odd one would choose the route (RFC 9112, section 3.2). */
 export const checkHost = createMiddleware(async (context, next) => {
   const host = context.req.header("host") ?? "";
-  if (!/^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host)) {
+  const looksRight = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host);
+  // 999.999.999.999 and x:99999 look right, and make every `new URL(request.url)` throw.
+  if (!looksRight || !URL.canParse(`http://${host}`)) {
     const message = 'Cannot answer: the header "Host" must be a host name with an optional port';
     throw new RequestError({ code: "BAD_REQUEST", message });
   }
@@ -18,7 +20,8 @@ export const checkHost = createMiddleware(async (context, next) => {
 /** Refuses a body that does not say that it is JSON. */
 export const requireJson = createMiddleware(async (context, next) => {
   const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
-  if (mediaType !== "application/json" && !mediaType.endsWith("+json")) {
+  // Hono's validator leaves the body of any other type unread, text/x+json too.
+  if (!/^application\/(?:[\w.-]+\+)?json$/.test(mediaType)) {
     const message = 'Cannot read body: the header "Content-Type" must be application/json';
     throw new RequestError({ code: "BAD_REQUEST", message }, 415, { accept: "application/json" });
   }

@@ -32,7 +32,7 @@ export function createLog(options: LogOptions): Log {
     const ts = new Date().toISOString();
     options.write(
       options.format === "json"
-        ? JSON.stringify({ ts, level, message, ...fields })
+        ? escaped({ ts, level, message, ...fields })
         : `${ts.slice(11, 23)} ${level.padEnd(5)} ${message}${asText(fields)}`,
     );
   };
@@ -43,20 +43,20 @@ export function createLog(options: LogOptions): Log {
 export function describeThrown(thrown: unknown): LogFields {
   return thrown instanceof Error
     ? { error: thrown.message, ...(thrown.stack && { stack: thrown.stack }) }
-    : { error: String(thrown) };
+    : { error: typeof thrown === "string" ? thrown : Deno.inspect(thrown) };
 }
 
 function asText(fields: LogFields): string {
   return Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => ` ${name}=${escapeText(value)}`)
+    .map(([name, value]) => ` ${name}=${escaped(value)}`)
     .join("");
 }
 
-/** JSON escapes C0; DEL, C1 and what reorders a line (Unicode bidi, separators) are escaped here. */
-function escapeText(value: LogFields[string]): string {
+/** JSON that is safe to show: it escapes C0 itself, but not DEL, C1 and what reorders or breaks a line. */
+function escaped(value: LogFields | LogFields[string]): string {
   return JSON.stringify(value).replace(
-    /[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+    /[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

@@ -92,7 +92,7 @@ function endOnSignal(server: RunningServer, log: Log): void {
 function whyNotListening(config: Config, thrown: unknown): string {
   const where = `Cannot listen on ${config.host}:${config.port}`;
   if (thrown instanceof Deno.errors.AddrInUse) {
-    return `${where}: the port is in use; try --port ${config.port + 1}`;
+    return `${where}: the port is in use; try another one with --port`;
   }
   return `${where}: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
 }

@@ -25,10 +25,12 @@ export interface SocketsOptions {
 }
 
 /** Throws what is wrong with a request to open a WebSocket (RFC 6455, section 4.2.1), if anything. */
-export function checkHandshake({ headers }: Request): void {
+export function checkHandshake({ method, headers }: Request): void {
   if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
     throw handshakeError(426, 'this address speaks WebSocket: the header "Upgrade" must say so');
   }
+  // Hono answers HEAD by the route of GET.
+  if (method !== "GET") throw handshakeError(400, "the method must be GET");
   if (!hasToken(headers.get("connection"), "upgrade")) {
     throw handshakeError(400, 'the header "Connection" must contain "Upgrade"');
   }

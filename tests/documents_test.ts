@@ -1,7 +1,30 @@
 /** What the documents say is what the source says. */
 
 import { assertEquals } from "@std/assert";
+import project from "../deno.json" with { type: "json" };
+import { withTables } from "../tools/docs.ts";
 import { root } from "./programs.ts";
+
+const readme = Deno.readTextFileSync(new URL("README.md", root));
+
+Deno.test("the README's tables are what the source says, or `deno task docs` makes them so", () => {
+  assertEquals(readme, withTables(readme));
+});
+
+Deno.test("every link of the README to a file or a heading leads somewhere", () => {
+  const headings = Array.from(readme.matchAll(/^#+ (.+)$/gm), ([, title]) => anchorOf(title!));
+  const lost = Array.from(readme.matchAll(/\]\(([^)]+)\)/g), ([, target]) => target!)
+    .filter((target) => !/^https?:/.test(target))
+    .filter((target) =>
+      target.startsWith("#") ? !headings.includes(target.slice(1)) : !exists(target)
+    );
+  assertEquals(lost, []);
+});
+
+Deno.test("every task that the README names is there", () => {
+  const named = Array.from(readme.matchAll(/\btask (\w+)/g), ([, task]) => task!);
+  assertEquals(named.filter((task) => !Object.hasOwn(project.tasks, task)), []);
+});
 
 Deno.test("every exported symbol of src says its contract", async () => {
   const folder = new URL("src/", root);
@@ -41,4 +64,17 @@ interface Declaration {
 
 function isExported({ declarationKind }: Declaration): boolean {
   return declarationKind === "export";
+}
+
+/** What a heading is called in a link. */
+function anchorOf(title: string): string {
+  return title.toLowerCase().replace(/[^\w\s-]/g, "").replaceAll(" ", "-");
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(new URL(path, root)).isFile;
+  } catch {
+    return false;
+  }
 }
