@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Draft } from "./protocol.ts";
 
+/** For how long, and how many, messages are remembered. */
 export interface IdempotencyOptions {
   /** How long a message is remembered, in seconds. */
   readonly idempotencyWindowSeconds: number;

@@ -35,6 +35,7 @@ export interface Waiting {
   drain(): boolean;
 }
 
+/** How a subscription is to be. */
 export interface SubscriptionOptions {
   readonly clientId: string;
   /** What becomes of messages that there is no room for. */

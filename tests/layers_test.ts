@@ -7,10 +7,11 @@ const tower = [
   ["errors", "json_text", "log", "ring"],
   ["protocol"],
   ["config", "engine"],
+  ["history", "idempotency"],
   ["engine_memory", "feed", "subscription"],
   ["broker", "outbox"],
-  ["session"],
-  ["websocket"],
+  ["http", "session"],
+  ["messages", "websocket"],
   ["app"],
   ["server"],
   ["main"],
@@ -20,7 +21,7 @@ const tower = [
 const owners: Record<string, string[]> = {
   "Deno.args, Deno.env, Deno.exit": ["main"],
   "Deno": ["main", "server", "websocket"],
-  "hono": ["app"],
+  "hono": ["app", "http", "messages"],
   "@std/assert": [],
 };
 
