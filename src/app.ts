@@ -2,13 +2,12 @@
 
 import { zValidator } from "@hono/zod-validator";
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
-import { checkHost, refuseInvalid, requireJson } from "./http.ts";
+import { checkHost, limitBody, refuseInvalid, requireJson } from "./http.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
 import { TopicName } from "./protocol.ts";
@@ -31,13 +30,7 @@ export function createApp(parts: AppParts): Hono {
   const app = new Hono();
 
   app.use(checkHost);
-  app.use(bodyLimit({
-    maxSize: maxMessageBytes,
-    onError: () => {
-      const message = `Cannot read body: it must be at most ${maxMessageBytes} bytes`;
-      throw new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
-    },
-  }));
+  app.on("POST", ["/topics", "/topics/:name/messages"], requireJson, limitBody(maxMessageBytes));
 
   app.get("/", (context) => context.text(welcome(new URL(context.req.url).host)));
 

@@ -1,5 +1,7 @@
 /** What all HTTP routes share: what a request must be to be looked at, and how it is told what is wrong. */
 
+import type { MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
 import type { z } from "zod";
 import { RequestError } from "./errors.ts";
@@ -27,6 +29,17 @@ export const requireJson = createMiddleware(async (context, next) => {
   }
   await next();
 });
+
+/** Refuses a body of more than `maxBytes`, before all of it is read. */
+export function limitBody(maxBytes: number): MiddlewareHandler {
+  return bodyLimit({
+    maxSize: maxBytes,
+    onError: () => {
+      const message = `Cannot read body: it must be at most ${maxBytes} bytes`;
+      throw new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
+    },
+  });
+}
 
 /** A validator's hook: its failure is the contract's error, naming the field and what could not be done. */
 export function refuseInvalid(action: string) {

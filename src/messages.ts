@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Broker } from "./broker.ts";
 import type { Message } from "./engine.ts";
 import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
-import { refuseInvalid, requireJson } from "./http.ts";
+import { refuseInvalid } from "./http.ts";
 import { elementTexts } from "./json_text.ts";
 import { whyNotRecovered } from "./feed.ts";
 import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
@@ -44,7 +44,6 @@ export function createMessageRoutes(broker: Broker, isDraining: () => boolean): 
 
   routes.post(
     "/topics/:name/messages",
-    requireJson,
     zValidator("param", NamedTopic, refuseInvalid("publish")),
     async (context) => {
       const { name } = context.req.valid("param");

@@ -20,7 +20,7 @@ const tower = [
 /** Who may touch what: everybody else is free of it. */
 const owners: Record<string, string[]> = {
   "Deno.args, Deno.env, Deno.exit": ["main"],
-  "Deno": ["main", "server", "websocket"],
+  "Deno": ["log", "main", "server", "websocket"],
   "hono": ["app", "http", "messages"],
   "@std/assert": [],
 };
