@@ -6,11 +6,12 @@ export interface RawFrame {
   readonly payload: Uint8Array;
 }
 
-/** The request that opens a WebSocket. */
-export function handshake(path: string): Uint8Array<ArrayBuffer> {
+/** The request that opens a WebSocket, offering a subprotocol if one is named. */
+export function handshake(path: string, protocol = ""): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(
     `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+      (protocol === "" ? "\r\n" : `Sec-WebSocket-Protocol: ${protocol}\r\n\r\n`),
   );
 }
 
