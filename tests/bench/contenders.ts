@@ -1,7 +1,7 @@
 /** All that can compete, in the order in which the tables show it. */
 
 import type { Contender } from "./contender.ts";
-import { bareLoop, bareLoopTurn } from "./contenders/bare_loop.ts";
+import { bareAck, bareLoop, bareLoopTurn } from "./contenders/bare_loop.ts";
 import { bun } from "./contenders/bun.ts";
 import { honoRoute } from "./contenders/hono_route.ts";
 import { nats } from "./contenders/nats.ts";
@@ -15,6 +15,7 @@ export const contenders: readonly Contender[] = [
   tidingsBatch,
   bareLoop,
   bareLoopTurn,
+  bareAck,
   bun,
   nats,
   nodeWs,

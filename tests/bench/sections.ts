@@ -212,7 +212,7 @@ export function sections(timing: Timing, results: Results): readonly Section[] {
       name: "acks",
       title: "Acked publishes: 4 connections, 1,000 in flight on each, no subscribers",
       note: "Every publish is parsed, checked, kept in the topic's history and acked.",
-      contenders: tidingsModes,
+      contenders: [...tidingsModes, "bare-ack"],
       cells: [
         ackedPublishCell("a command a frame", acks),
         ackedPublishCell("20 commands a frame", {
@@ -221,7 +221,7 @@ export function sections(timing: Timing, results: Results): readonly Section[] {
         }),
       ],
       figures: countFigures,
-      bases: [],
+      bases: ["bare-ack"],
       connections: 4,
     },
     {
@@ -333,7 +333,7 @@ export function sections(timing: Timing, results: Results): readonly Section[] {
 /** The least that shows where tidings stands, in less than a minute. */
 export function shortPlan(all: readonly Section[]): readonly Section[] {
   const cells = [fanOutTitle(100, 64), fanOutTitle(1000, 16)];
-  const taking = [...tidingsModes, "bare", "bun"];
+  const taking = [...tidingsModes, "bare", "bare-ack", "bun"];
   return all.filter(({ name }) => ["fan-out", "acks", "lone"].includes(name)).map((section) => ({
     ...section,
     contenders: section.contenders.filter((name) => taking.includes(name)),

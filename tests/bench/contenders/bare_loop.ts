@@ -25,3 +25,11 @@ export const bareLoopTurn: Contender = {
   dialect: "relay",
   prepare: () => launch("--turn"),
 };
+
+/** Acks without reading what it acks. */
+export const bareAck: Contender = {
+  name: "bare-ack",
+  title: "bare Deno loop, acks alone",
+  dialect: "tidings",
+  prepare: () => launch("--ack"),
+};

@@ -5,6 +5,7 @@ import { refuseErrors } from "./audience.ts";
 import { Connections } from "./connections.ts";
 import type { AckedPublishJob } from "./jobs.ts";
 import { MarkerCounter } from "./marker.ts";
+import { Pacer } from "./pacer.ts";
 import { ackedPublishCommands, commandFrames, Sender } from "./sender.ts";
 import { measureUsage, type Usage } from "./usage_meter.ts";
 
@@ -28,6 +29,7 @@ export function ackedPublish(job: AckedPublishJob): CountResult {
   );
   const inFlight = new Int32Array(connections.size);
   let acked = 0;
+  let published = 0;
 
   function onRead(connection: number, length: number): void {
     if (acked < window) refuseErrors(connections.text(length));
@@ -37,14 +39,18 @@ export function ackedPublish(job: AckedPublishJob): CountResult {
   }
 
   function runUntil(end: number): void {
+    const ackedBefore = acked;
+    const pacer = new Pacer();
     let movedAt = performance.now();
     for (let now = movedAt; now < end; now = performance.now()) {
       for (const [connection, sender] of senders.entries()) {
         const frames = Math.floor((window - inFlight[connection]!) / commandsPerFrame);
         inFlight[connection]! += frames * commandsPerFrame;
+        published += frames * commandsPerFrame;
         sender.publish(frames);
       }
       const isBlocked = senders.some((sender) => sender.isBlocked);
+      if (!isBlocked) pacer.nap(acked - ackedBefore, published - acked);
       if (connections.read(isBlocked ? 1 : 50, onRead) > 0) movedAt = now;
       else if (now - movedAt > patienceMs) throw new Error("Gave up waiting for acks");
     }

@@ -3,17 +3,9 @@
 import { Audience } from "./audience.ts";
 import { Histogram, type LatencySummary } from "./histogram.ts";
 import type { FanOutJob, FixedRateJob } from "./jobs.ts";
-import { sleepMicroseconds } from "./libc.ts";
+import { Pacer } from "./pacer.ts";
 import { measureUsage, type Usage } from "./usage_meter.ts";
 
-/**
- * The driver sleeps until about this share of what is on its way has come: a socket that is read once for several
- * messages costs the driver, and the server that is woken by its TCP acknowledgements, less than once for each.
- */
-const napShare = 0.25;
-const longestNapMs = 20;
-/** Shorter sleeps cost more than they save. */
-const shortestNapMs = 0.1;
 const patienceMs = 10_000;
 
 export interface FanOutResult extends Usage {
@@ -26,14 +18,12 @@ export function fanOut(job: FanOutJob): FanOutResult {
   const audience = new Audience(job);
   function runUntil(end: number): void {
     const { delivered } = audience;
-    const startedAt = performance.now();
-    let movedAt = startedAt;
-    for (let now = startedAt; now < end; now = performance.now()) {
+    const pacer = new Pacer();
+    let movedAt = performance.now();
+    for (let now = movedAt; now < end; now = performance.now()) {
       const room = job.window - audience.inFlight;
       if (room > 0) audience.publish(room, now);
-      const msPerDelivery = (now - startedAt) / (audience.delivered - delivered);
-      const napMs = Math.min(longestNapMs, audience.outstanding * napShare * msPerDelivery);
-      if (napMs > shortestNapMs) sleepMicroseconds(napMs * 1000 | 0);
+      pacer.nap(audience.delivered - delivered, audience.outstanding);
       if (audience.read(50) > 0) movedAt = now;
       else if (now - movedAt > patienceMs) throw new Error("Gave up waiting for deliveries");
     }
