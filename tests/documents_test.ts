@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import project from "../deno.json" with { type: "json" };
-import { withTables } from "../tools/docs.ts";
+import { withTables } from "../tests/readme_tables.ts";
 import { root } from "./programs.ts";
 
 const readme = Deno.readTextFileSync(new URL("README.md", root));
