@@ -41,7 +41,12 @@ export class TcpClient {
 
   send(message: unknown): void {
     const text = typeof message === "string" ? message : JSON.stringify(message);
-    void this.#write(encodeFrame(1, new TextEncoder().encode(text)));
+    this.sendFrame(encodeFrame(1, new TextEncoder().encode(text)));
+  }
+
+  /** Sends a frame that is encoded already. */
+  sendFrame(frame: Uint8Array<ArrayBuffer>): void {
+    void this.#write(frame);
   }
 
   /** Waits until all that was sent before is answered; false when the connection ended first. */

@@ -5,7 +5,8 @@ import { benchTopic } from "../wire.ts";
 
 const main = new URL("../../../src/main.ts", import.meta.url).pathname;
 
-function prepare(): Launch {
+/** How the server of this tree is started. */
+export function launchTidings(): Launch {
   const settings = ["--host", "127.0.0.1", "--port", "0", "--topics", benchTopic];
   return {
     program: Deno.execPath(),
@@ -18,12 +19,12 @@ export const tidings: Contender = {
   name: "tidings",
   title: "tidings",
   dialect: "tidings",
-  prepare,
+  prepare: launchTidings,
 };
 
 export const tidingsBatch: Contender = {
   name: "tidings-batch",
   title: "tidings, coalesced",
   dialect: "tidings-batch",
-  prepare,
+  prepare: launchTidings,
 };

@@ -12,6 +12,7 @@ const { symbols } = Deno.dlopen("libc.so.6", {
   epoll_create1: { parameters: ["i32"], result: "i32" },
   epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
   usleep: { parameters: ["u32"], result: "i32" },
 });
 
@@ -29,17 +30,28 @@ const maxEvents = 1024;
 /** How many bytes one read takes at most. */
 export const readBufferBytes = 256 * 1024;
 
-/** Connects a TCP socket to a port of this machine; without Nagle's delay. */
-export function connectTcp(port: number): number {
+/**
+ * Connects a TCP socket to a port of this machine; without Nagle's delay. With `isNarrow` the kernel keeps little for it
+ * on either side, so that who does not read is soon known for it.
+ */
+export function connectTcp(port: number, { isNarrow = false } = {}): number {
   const descriptor = symbols.socket(2, /* AF_INET */ 1, /* SOCK_STREAM */ 0);
   if (descriptor < 0) throw new Error("Cannot connect: out of file descriptors");
   symbols.setsockopt(descriptor, 6, /* TCP_NODELAY */ 1, new Uint8Array([1, 0, 0, 0]), 4);
+  if (isNarrow) {
+    symbols.setsockopt(descriptor, 6, /* TCP_MAXSEG */ 2, int(536), 4);
+    symbols.setsockopt(descriptor, 1, /* SOL_SOCKET */ /* SO_RCVBUF */ 8, int(4096), 4);
+  }
   const address = new Uint8Array(16);
   address.set([2, 0, port >> 8, port & 255, 127, 0, 0, 1]);
   if (symbols.connect(descriptor, address, 16) !== 0) {
     throw new Error(`Cannot connect to port ${port}: refused`);
   }
   return descriptor;
+}
+
+function int(value: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new Int32Array([value]).buffer);
 }
 
 /** Sends what the kernel takes without waiting; answers how many bytes that was. */
@@ -59,6 +71,11 @@ export function receive(descriptor: number, buffer: Uint8Array<ArrayBuffer>): nu
     0,
     Number(symbols.recv(descriptor, buffer, BigInt(buffer.length), MSG_DONTWAIT)),
   );
+}
+
+/** Ends a connection. */
+export function close(descriptor: number): void {
+  symbols.close(descriptor);
 }
 
 export function sleepMicroseconds(microseconds: number): void {
