@@ -50,6 +50,8 @@ export function whyNotRecovered(since: Position, history: History): Recovery["re
 /** One topic in this process. */
 export class Feed {
   readonly topic: string;
+  /** Ready when the engine carries this topic's events. */
+  readonly listening: Awaitable<void>;
   readonly #engine: Engine;
   readonly #live = new Set<Subscription>();
   readonly #behind = new Set<Subscription>();
@@ -68,6 +70,7 @@ export class Feed {
     this.topic = topic;
     this.#engine = engine;
     this.window = new Ring(options.maxQueue, 1);
+    this.listening = engine.listen(topic);
   }
 
   /** Offset of the last message handed on. */
@@ -222,9 +225,10 @@ export class Feed {
     if (offset + 1 >= this.window.first) return [];
     return whenReady(this.#engine.read(this.topic, { after: offset }), (history) => {
       const messages = history?.messages ?? [];
-      const newest = messages.at(-1);
-      if (!newest) return messages;
-      return whenReady(this.#readUpToWindow(newest.offset), (rest) => [...messages, ...rest]);
+      // What history has given up already is told as lost.
+      if (messages[0]?.offset !== offset + 1) return [];
+      const newest = messages.at(-1)!.offset;
+      return whenReady(this.#readUpToWindow(newest), (rest) => [...messages, ...rest]);
     });
   }
 
@@ -237,7 +241,8 @@ export class Feed {
         const history = await this.#engine.read(this.topic, { after: this.#last });
         if (!history || history.epoch !== this.#epoch) break;
         for (const message of history.messages) this.#early.set(message.offset, message);
-        const oldest = history.messages[0]?.offset ?? history.offset + 1;
+        let oldest = Infinity;
+        for (const offset of this.#early.keys()) oldest = Math.min(oldest, offset);
         if (oldest > this.#last + 1) this.#skipTo(oldest);
         this.#deliverEarly();
       }
