@@ -16,7 +16,7 @@ import { Toolbox } from "./toolbox.ts";
 /** What a server and a driver have open besides the connections that are measured. */
 const spareFiles = 200;
 
-async function bench(flags: Flags): Promise<void> {
+async function bench(flags: Flags, tools: Toolbox): Promise<void> {
   const { rounds, seconds } = flags;
   const results = new Results();
   const timing = { seconds, warmSeconds: seconds / 3 };
@@ -28,7 +28,6 @@ async function bench(flags: Flags): Promise<void> {
   const command = ["deno task bench", ...Deno.args].join(" ");
   console.log(`# ${command}\n\n${date} · ${machine}\nMedian of ${rounds} rounds (least–most).\n`);
 
-  await using tools = new Toolbox({ python: flags.python });
   const entrants = await prepare(chosen, flags.only, tools);
   for (const section of chosen) {
     const limit = openFileLimit();
@@ -98,25 +97,35 @@ function say(line: string): void {
   console.error(line);
 }
 
-function fail(thrown: unknown): never {
-  endAll();
-  console.error(`bench: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-  Deno.exit(1);
-}
-
 const names = {
   contenders: contenders.map(({ name }) => name),
   sections: sections({ seconds: 0, warmSeconds: 0 }, new Results()).map(({ name }) => name),
 };
+
+/** Leaves no process and no file behind, whatever ends the benchmark. */
+async function run(flags: Flags): Promise<void> {
+  using tools = new Toolbox({ python: flags.python });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      endAll();
+      tools[Symbol.dispose]();
+      Deno.exit(1);
+    });
+  }
+  try {
+    await bench(flags, tools);
+  } finally {
+    endAll();
+  }
+}
+
 try {
   const flags = readFlags(Deno.args, names);
-  if (flags === "help") {
-    console.log(helpText(names));
-  } else {
-    Deno.addSignalListener("SIGINT", () => fail("interrupted"));
-    Deno.addSignalListener("SIGTERM", () => fail("interrupted"));
-    await bench(flags);
-  }
+  if (flags === "help") console.log(helpText(names));
+  else await run(flags);
 } catch (thrown) {
-  fail(thrown);
+  console.error(`bench: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  Deno.exit(1);
 }
+// The listeners of the signals would keep the process alive.
+Deno.exit(0);
