@@ -25,7 +25,7 @@ async function bench(flags: Flags, tools: Toolbox): Promise<void> {
     .filter(({ name }) => flags.sections?.includes(name) ?? true);
   const machine = describeMachine();
   const date = new Date().toISOString().slice(0, 10);
-  const command = ["deno task bench", ...Deno.args].join(" ");
+  const command = repeatableCommand(Deno.args);
   console.log(`# ${command}\n\n${date} · ${machine}\nMedian of ${rounds} rounds (least–most).\n`);
 
   const entrants = await prepare(chosen, flags.only, tools);
@@ -46,9 +46,19 @@ async function bench(flags: Flags, tools: Toolbox): Promise<void> {
   }
   const fanOut = chosen.find(({ name }) => name === "fan-out");
   if (flags.chart && fanOut) {
-    const footer = `${date} · ${machine} · ${command}`;
+    const footer = [`${date} · ${machine}`, command];
     await Deno.writeTextFile(flags.chart, drawChart(chartOf(fanOut, results, footer)));
   }
+}
+
+/** What repeats a measurement: files and programs of this machine are no part of it. */
+function repeatableCommand(args: readonly string[]): string {
+  const isOwn = /^--(?:chart|json|python)(=|$)/;
+  const kept = args.filter((arg, index) => {
+    const previous = isOwn.exec(args[index - 1] ?? "");
+    return !isOwn.test(arg) && previous?.[1] !== "";
+  });
+  return ["deno task bench", ...kept].join(" ");
 }
 
 /** Makes ready all contenders that the sections name, and says which cannot take part. */
@@ -72,7 +82,7 @@ async function prepare(
   return entrants;
 }
 
-function chartOf(section: Section, results: Results, footer: string): Chart {
+function chartOf(section: Section, results: Results, footer: readonly string[]): Chart {
   const figure = section.figures[0]!;
   const bar = ({ name, title }: Contender, cell: string) => {
     const values = results.values(section.name, cell, name, figure);
