@@ -5,10 +5,10 @@ import type { Broker } from "./broker.ts";
 import { type Closing, closings, RequestError } from "./errors.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { type Connection, Drainer, Outbox } from "./outbox.ts";
-import { MergingConnection } from "./merging_connection.ts";
 import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
 import { Session } from "./session.ts";
 import type { Turn } from "./turn.ts";
+import { TurnConnection } from "./turn_connection.ts";
 
 /** How long to wait before looking again at a socket that has no room: short beside a network's round trip. */
 const drainIntervalMs = 5;
@@ -97,8 +97,8 @@ export class Sockets {
       idleTimeout: idleTimeoutSeconds,
       ...(isMerging && { protocol: batchSubprotocol }),
     });
-    const plain = new SocketConnection(socket, () => this.#retire(socket, session));
-    const connection = isMerging ? new MergingConnection(plain, this.#turn) : plain;
+    const inner = new SocketConnection(socket, () => this.#retire(socket, session));
+    const connection = new TurnConnection(inner, this.#turn, { isMerging });
     const outbox = new Outbox(connection, this.#drainer, {
       ...limits,
       stallTimeoutMs: 2 * idleTimeoutSeconds * 1000,

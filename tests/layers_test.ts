@@ -10,7 +10,7 @@ const tower = [
   ["history", "idempotency"],
   ["engine_memory", "feed", "subscription"],
   ["broker", "outbox"],
-  ["http", "merging_connection", "session"],
+  ["http", "session", "turn_connection"],
   ["messages", "websocket"],
   ["app"],
   ["server"],

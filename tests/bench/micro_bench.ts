@@ -1,6 +1,7 @@
 /** What one message costs on its road through the process, step by step: `deno bench tests/bench`. */
 
 import type { EngineSink } from "../../src/engine.ts";
+import { defaultConfig } from "../../src/config.ts";
 import { MemoryEngine } from "../../src/engine_memory.ts";
 import { decodeCommand, type Draft, encode, encodeEvent, timestamp } from "../../src/protocol.ts";
 
@@ -19,11 +20,11 @@ for (const bytes of [64, 1024, 16_384]) {
     decodeCommand(frame);
   });
 
-  const engine = new MemoryEngine({ maxHistory: 100 });
+  const engine = new MemoryEngine(defaultConfig());
   engine.connect(nobody);
   engine.createTopic("bench");
   Deno.bench(`place a message, payload of ${bytes} bytes`, () => {
-    engine.publish("bench", draft);
+    engine.publish("bench", draft, {});
   });
 
   // A text that is not flat yet: placing, which counts its bytes, is what pays for that.
