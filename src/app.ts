@@ -2,16 +2,18 @@
 
 import { zValidator } from "@hono/zod-validator";
 import { type Context, Hono } from "hono";
-import { createMiddleware } from "hono/factory";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
-import type { Broker } from "./broker.ts";
-import { type ErrorBody, RequestError, topicNotFound } from "./errors.ts";
+import type { Broker, TopicStatus } from "./broker.ts";
+import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
+import { checkHost, limitBody, refuseInvalid, requireJson } from "./http.ts";
 import { describeThrown, type Log } from "./log.ts";
-import { describeField, TopicName } from "./protocol.ts";
+import { createMessageRoutes } from "./messages.ts";
+import { TopicName } from "./protocol.ts";
 import { checkHandshake, type Sockets } from "./websocket.ts";
 
+/** What the routes answer from. */
 export interface AppParts {
   readonly broker: Broker;
   readonly sockets: Sockets;
@@ -22,20 +24,20 @@ export interface AppParts {
   readonly uptimeSeconds: () => number;
 }
 
+/** All routes of the server. `GET /ws` alone needs a real connection under it. */
 export function createApp(parts: AppParts): Hono {
   const { broker, sockets, log, maxMessageBytes, isDraining, uptimeSeconds } = parts;
   const app = new Hono();
 
   app.use(checkHost);
-  app.use(limitBody(maxMessageBytes));
+  app.on("POST", ["/topics", "/topics/:name/messages"], requireJson, limitBody(maxMessageBytes));
 
   app.get("/", (context) => context.text(welcome(new URL(context.req.url).host)));
 
   app.get("/ws", (context) => {
     checkHandshake(context.req.raw);
     if (isDraining()) {
-      const message = "Cannot open WebSocket: the server is shutting down";
-      throw new RequestError({ code: "SHUTTING_DOWN", message }, 503, { "retry-after": "1" });
+      throw new RequestError(shuttingDown("open WebSocket"), 503, { "retry-after": "1" });
     }
     return sockets.upgrade(context.req.raw);
   });
@@ -45,20 +47,31 @@ export function createApp(parts: AppParts): Hono {
     return context.json({ topics: topics.map(({ name, subscribers }) => ({ name, subscribers })) });
   });
 
-  app.post("/topics", requireJson, validate("json", NewTopic, "create topic"), async (context) => {
-    const { name } = context.req.valid("json");
-    if (!await broker.createTopic(name)) {
-      const message = `Cannot create topic "${name}": it exists`;
-      throw new RequestError({ code: "TOPIC_EXISTS", message });
-    }
-    return context.json({ status: "created", topic: name }, 201);
-  });
+  app.post(
+    "/topics",
+    requireJson,
+    zValidator("json", NewTopic, refuseInvalid("create topic")),
+    async (context) => {
+      const { name } = context.req.valid("json");
+      if (!await broker.createTopic(name)) {
+        const message = `Cannot create topic "${name}": it exists`;
+        throw new RequestError({ code: "TOPIC_EXISTS", message });
+      }
+      return context.json({ status: "created", topic: name }, 201);
+    },
+  );
 
-  app.delete("/topics/:name", validate("param", NamedTopic, "delete topic"), async (context) => {
-    const { name } = context.req.valid("param");
-    if (!await broker.deleteTopic(name)) throw new RequestError(topicNotFound("delete", name));
-    return context.json({ status: "deleted", topic: name });
-  });
+  app.delete(
+    "/topics/:name",
+    zValidator("param", NamedTopic, refuseInvalid("delete topic")),
+    async (context) => {
+      const { name } = context.req.valid("param");
+      if (!await broker.deleteTopic(name)) throw new RequestError(topicNotFound("delete", name));
+      return context.json({ status: "deleted", topic: name });
+    },
+  );
+
+  app.route("/", createMessageRoutes(broker, isDraining));
 
   app.get("/health", async (context) => {
     const counts = {
@@ -73,10 +86,24 @@ export function createApp(parts: AppParts): Hono {
 
   app.get("/stats", async (context) => {
     const topics = await broker.listTopics();
+    const total = (amount: (topic: TopicStatus) => number) =>
+      topics.reduce((sum, topic) => sum + amount(topic), 0);
     return context.json({
       topics: Object.fromEntries(topics.map(({ name, ...status }) => [name, status])),
-      uptime_sec: uptimeSeconds(),
+      total: {
+        topics: topics.length,
+        messages: total(({ messages }) => messages),
+        subscribers: total(({ subscribers }) => subscribers),
+        history: {
+          messages: total(({ history }) => history.messages),
+          bytes: total(({ history }) => history.bytes),
+        },
+        dropped: total(({ dropped }) => dropped),
+        lagging: total(({ lagging }) => lagging),
+        evicted: total(({ evicted }) => evicted),
+      },
       connections: sockets.size,
+      uptime_sec: uptimeSeconds(),
     });
   });
 
@@ -103,81 +130,6 @@ export function createApp(parts: AppParts): Hono {
 
 const NewTopic = z.object({ name: TopicName }, "must be a JSON object");
 const NamedTopic = z.object({ name: TopicName });
-
-/** A validator whose failure is the contract's error, naming the field. */
-function validate<Target extends "json" | "param", Schema extends z.ZodType>(
-  target: Target,
-  schema: Schema,
-  action: string,
-) {
-  return zValidator(target, schema, (result) => {
-    if (result.success) return;
-    const message = `Cannot ${action}: ${describeField(result.error)}`;
-    throw new RequestError({ code: "BAD_REQUEST", message });
-  });
-}
-
-/** `Request.url` is built from the Host header, so an odd one would choose the route (RFC 9112, section 3.2). */
-const checkHost = createMiddleware(async (context, next) => {
-  const host = context.req.header("host") ?? "";
-  const looksRight = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host);
-  // 999.999.999.999 and x:99999 look right, and make every `new URL(request.url)` throw.
-  if (!looksRight || !URL.canParse(`http://${host}`)) {
-    const message = 'Cannot answer: the header "Host" must be a host name with an optional port';
-    throw new RequestError({ code: "BAD_REQUEST", message });
-  }
-  await next();
-});
-
-/**
- * Refuses a body that is too long. Hono's own middleware leaves a body of unknown length open when it has read too much
- * of it, and each would stay with the server.
- */
-function limitBody(maxBytes: number) {
-  return createMiddleware(async (context, next) => {
-    const { body, headers } = context.req.raw;
-    const declaredBytes = headers.get("content-length");
-    if (Number(declaredBytes) > maxBytes) throw bodyTooLarge(maxBytes);
-    if (body && declaredBytes === null) {
-      context.req.raw = new Request(context.req.raw, { body: await readBody(body, maxBytes) });
-    }
-    await next();
-  });
-}
-
-async function readBody(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<Blob> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of body) {
-      bytes += chunk.length;
-      if (bytes > maxBytes) break;
-      chunks.push(chunk as Uint8Array<ArrayBuffer>);
-    }
-  } catch {
-    throw new RequestError({
-      code: "BAD_REQUEST",
-      message: "Cannot read body: it ended too early",
-    });
-  }
-  if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
-  return new Blob(chunks);
-}
-
-function bodyTooLarge(maxBytes: number): RequestError {
-  const message = `Cannot read body: it must be at most ${maxBytes} bytes`;
-  return new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
-}
-
-const requireJson = createMiddleware(async (context, next) => {
-  const mediaType = (context.req.header("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
-  // Hono's validator leaves the body of any other type unread, text/x+json too.
-  if (!/^application\/(?:[\w.-]+\+)?json$/.test(mediaType)) {
-    const message = 'Cannot read body: the header "Content-Type" must be application/json';
-    throw new RequestError({ code: "BAD_REQUEST", message }, 415, { accept: "application/json" });
-  }
-  await next();
-});
 
 /** Answers every path that has a route, asked with a method that it has not: 405, and `OPTIONS` with what there is. */
 function refuseOtherMethods(app: Hono): void {

@@ -1,10 +1,22 @@
 /** Topics, subscriptions and fan-out of this process. Knows no network, and of the engine only its interface. */
 
-import { type Awaitable, type Engine, type EngineSink, type Message, whenReady } from "./engine.ts";
-import { Feed } from "./feed.ts";
-import type { Draft, Position } from "./protocol.ts";
-import { type Subscriber, Subscription } from "./subscription.ts";
+import {
+  type Awaitable,
+  type Engine,
+  type EngineSink,
+  type History,
+  type HistoryRange,
+  type Message,
+  type Placed,
+  type PublishOptions,
+  type TopicSummary,
+  whenReady,
+} from "./engine.ts";
+import { Feed, type Start, type Started } from "./feed.ts";
+import type { Draft } from "./protocol.ts";
+import { type Subscriber, Subscription, type SubscriptionOptions } from "./subscription.ts";
 
+/** The limits and habits of a broker. */
 export interface BrokerOptions {
   /** How many messages may wait for one subscription before the oldest is dropped. */
   readonly maxSubscriberQueue: number;
@@ -13,33 +25,38 @@ export interface BrokerOptions {
 }
 
 /** What is known of one topic. */
-export interface TopicStatus {
-  readonly name: string;
-  /** How many messages were ever published to it. */
-  readonly messages: number;
+export interface TopicStatus extends TopicSummary {
   /** How many subscriptions it has in this process. */
+  readonly subscribers: number;
+  /** How many of them have messages waiting because their connection has no room. */
+  readonly lagging: number;
+  /** How many messages slow subscriptions lost, all together. */
+  readonly dropped: number;
+}
+
+/** What a publisher is told. */
+export interface Receipt extends Placed {
+  /** To how many subscriptions of this process the message was handed or queued. */
   readonly subscribers: number;
 }
 
 /** A subscription that has its place and waits to be started, after its ack. */
 export interface Opened {
   readonly subscription: Subscription;
-  /** Where its live messages begin. */
-  readonly position: Position;
+  readonly started: Started;
 }
 
 /** How a subscription is asked for. */
-export interface SubscribeOptions {
-  readonly clientId: string;
-  /** How many of the newest messages to replay. */
-  readonly lastN: number;
-}
+export type SubscribeOptions = SubscriptionOptions & Start;
 
+/** All topics as this process sees them. Answers at once where the engine does. */
 export class Broker implements EngineSink {
   readonly #engine: Engine;
   readonly #options: BrokerOptions;
   /** Of every topic that has a subscription here. */
   readonly #feeds = new Map<string, Feed>();
+  /** What was lost in topics by subscriptions whose feed is gone. */
+  readonly #droppedBefore = new Map<string, number>();
 
   constructor(engine: Engine, options: BrokerOptions) {
     this.#engine = engine;
@@ -57,6 +74,7 @@ export class Broker implements EngineSink {
     return this.#engine.deleteTopic(topic);
   }
 
+  /** How many topics there are. */
   countTopics(): Awaitable<number> {
     return this.#engine.countTopics();
   }
@@ -68,21 +86,38 @@ export class Broker implements EngineSink {
     return count;
   }
 
+  /** All topics, in no promised order. */
   listTopics(): Awaitable<readonly TopicStatus[]> {
-    return whenReady(
-      this.#engine.listTopics(),
-      (topics) =>
-        topics.map(({ name, messages }) => ({
-          name,
-          messages,
-          subscribers: this.#feeds.get(name)?.size ?? 0,
-        })),
-    );
+    return whenReady(this.#engine.listTopics(), (topics) =>
+      topics.map((topic) => {
+        const feed = this.#feeds.get(topic.name);
+        return {
+          ...topic,
+          subscribers: feed?.size ?? 0,
+          lagging: feed?.lagging ?? 0,
+          dropped: (this.#droppedBefore.get(topic.name) ?? 0) + (feed?.dropped ?? 0),
+        };
+      }));
   }
 
-  /** Places a message and delivers it. `undefined` when the topic does not exist. */
-  publish(topic: string, draft: Draft): Awaitable<Position | undefined> {
-    return this.#inTopic(topic, () => this.#engine.publish(topic, draft));
+  /**
+   * Places a message and delivers it. `undefined` when the topic does not exist, `"id_reused"` when an idempotent
+   * message has the id of one with another payload.
+   */
+  publish(
+    topic: string,
+    draft: Draft,
+    options: PublishOptions,
+  ): Awaitable<Receipt | "id_reused" | undefined> {
+    return whenReady(
+      this.#inTopic(topic, () => this.#engine.publish(topic, draft, options)),
+      (placed) => {
+        if (placed === undefined || placed === "id_reused") return placed;
+        const { epoch, offset, duplicate } = placed;
+        const subscribers = duplicate ? 0 : this.#feeds.get(topic)?.size ?? 0;
+        return { epoch, offset, duplicate, subscribers };
+      },
+    );
   }
 
   /** Opens a subscription, not yet started. `undefined` when the topic does not exist. */
@@ -93,11 +128,10 @@ export class Broker implements EngineSink {
   ): Awaitable<Opened | undefined> {
     return this.#inTopic(topic, () =>
       whenReady(this.#feedOf(topic), (feed) => {
-        const subscription = new Subscription(feed, options.clientId, subscriber);
-        return whenReady(feed.join(subscription, { last: options.lastN }), (position) => {
-          if (position) return { subscription, position };
-          subscription.abandon();
-          this.#dropIfUnused(feed);
+        const subscription = new Subscription(feed, subscriber, options);
+        return whenReady(feed.join(subscription, options), (started) => {
+          if (started) return { subscription, started };
+          this.abandon(subscription);
           return undefined;
         });
       }));
@@ -115,12 +149,18 @@ export class Broker implements EngineSink {
     this.#dropIfUnused(subscription.feed);
   }
 
+  /** Reads a topic's history. `undefined` when the topic does not exist. */
+  read(topic: string, range: HistoryRange): Awaitable<History | undefined> {
+    return this.#engine.read(topic, range);
+  }
+
   message(topic: string, epoch: string, message: Message): void {
     this.#feeds.get(topic)?.accept(epoch, message);
   }
 
   deleted(topic: string): void {
     const feed = this.#feeds.get(topic);
+    this.#droppedBefore.delete(topic);
     if (!feed) return;
     this.#feeds.delete(topic);
     for (const subscription of feed.subscriptions) subscription.end();
@@ -143,8 +183,12 @@ export class Broker implements EngineSink {
   }
 
   #dropIfUnused(feed: Feed): void {
-    if (feed.size > 0 || this.#feeds.get(feed.topic) !== feed) return;
-    this.#feeds.delete(feed.topic);
-    void this.#engine.unlisten(feed.topic);
+    const { topic, dropped } = feed;
+    if (feed.size > 0 || this.#feeds.get(topic) !== feed) return;
+    this.#feeds.delete(topic);
+    if (dropped > 0) {
+      this.#droppedBefore.set(topic, (this.#droppedBefore.get(topic) ?? 0) + dropped);
+    }
+    void this.#engine.unlisten(topic);
   }
 }

@@ -58,10 +58,26 @@ const settings = {
     default: "100",
     meaning: "messages that each topic keeps for replay",
   },
+  maxHistoryBytes: {
+    schema: whole(0, 1_099_511_627_776),
+    default: "268435456",
+    meaning:
+      "bytes that all topics together keep for replay; the largest give up their oldest first",
+  },
   maxSubscriberQueue: {
     schema: whole(1, 1_000_000),
     default: "50",
     meaning: "messages that wait for one slow subscription before the oldest is dropped",
+  },
+  idempotencyWindowSeconds: {
+    schema: seconds,
+    default: "120",
+    meaning: "seconds for which an idempotent message is remembered",
+  },
+  maxIdempotencyIds: {
+    schema: whole(1, 1_000_000),
+    default: "1000",
+    meaning: "idempotent messages that are remembered for each topic",
   },
   maxMessageBytes: {
     schema: whole(1_024, 16_777_216),
@@ -124,7 +140,7 @@ export interface SettingDescription {
 
 /** What the command line asks for. */
 export type Invocation =
-  | { readonly kind: "serve"; readonly config: Config }
+  | { readonly kind: "serve" | "health"; readonly config: Config }
   | { readonly kind: "help" | "version" }
   | { readonly kind: "faulty"; readonly faults: readonly string[] };
 
@@ -148,7 +164,7 @@ export function readInvocation(
   const faults: string[] = [];
   const given = parseArgs(withValues(args), {
     string: names.map((name) => flagOf(name).slice(2)),
-    boolean: ["help", "version"],
+    boolean: ["help", "version", "health"],
     alias: { h: "help" },
     unknown: (argument) => {
       faults.push(`${JSON.stringify(argument)} is no flag of tidings; --help lists them`);
@@ -170,7 +186,7 @@ export function readInvocation(
   }
   return faults.length > 0
     ? { kind: "faulty", faults }
-    : { kind: "serve", config: config as Config };
+    : { kind: given.health ? "health" : "serve", config: config as Config };
 }
 
 /** The text that `--help` prints. */
@@ -188,6 +204,7 @@ Flags, with what they are when nothing is said. Each is a variable of the enviro
 (--max-history is MAX_HISTORY); a flag wins over its variable.
 
 ${lines.join("\n")}
+  ${"--health".padEnd(width)}  ask the running server how it is; ends with 0 if well, else 1
   ${"--help, -h".padEnd(width)}  print this
   ${"--version".padEnd(width)}  print the version
 

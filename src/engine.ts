@@ -26,14 +26,32 @@ export interface Frame {
 /** A message that has its place in a topic, as the event frame that its subscribers get. */
 export interface Message extends Frame {
   readonly offset: number;
+  /** Who published it, where that is known. Never empty. */
+  readonly origin: string | undefined;
 }
 
-/** Which part of a topic's history to read: the newest ones, or those after an offset. */
-export type HistoryRange = { readonly last: number } | { readonly after: number };
+/** How a message is to be published. */
+export interface PublishOptions {
+  /** Who publishes it. Never empty. */
+  readonly origin?: string;
+  /** Whether a message with the same id, published so a short while ago, stands for this one. */
+  readonly idempotent?: boolean;
+}
 
-/** A stretch of history without holes that ends at the topic's position, and the position itself. */
+/** The place that a message has. */
+export interface Placed extends Position {
+  /** Whether it has had it before: it is delivered once. */
+  readonly duplicate: boolean;
+}
+
+/** The newest messages, or those after an offset, oldest first and `limit` of them at the most. */
+export type HistoryRange =
+  | { readonly last: number }
+  | { readonly after: number; readonly limit?: number };
+
+/** A stretch of history without holes, and the topic's position as of the same moment. */
 export interface History extends Position {
-  /** Oldest first. Shorter than asked for when history no longer holds all. */
+  /** Oldest first. It begins later than asked for when history no longer holds all. */
   readonly messages: readonly Message[];
 }
 
@@ -42,6 +60,10 @@ export interface TopicSummary {
   readonly name: string;
   /** How many messages were ever published to it. */
   readonly messages: number;
+  /** What is held for replay. */
+  readonly history: { readonly messages: number; readonly bytes: number };
+  /** How many messages were given up before their time, to keep all history within its budget. */
+  readonly evicted: number;
 }
 
 /** Takes what an engine carries. Must not throw and must not wait. */
@@ -69,8 +91,15 @@ export interface Engine {
   countTopics(): Awaitable<number>;
   /** All topics, in no promised order. */
   listTopics(): Awaitable<readonly TopicSummary[]>;
-  /** Gives a message its offset and keeps it, in one step. */
-  publish(topic: string, draft: Draft): Awaitable<Position | undefined>;
+  /**
+   * Gives a message its offset and keeps it, in one step. `"id_reused"` when it is to be idempotent and its id stands
+   * for another payload.
+   */
+  publish(
+    topic: string,
+    draft: Draft,
+    options: PublishOptions,
+  ): Awaitable<Placed | "id_reused" | undefined>;
   /** Reads history and position as of one moment. */
   read(topic: string, range: HistoryRange): Awaitable<History | undefined>;
   /** Starts carrying a topic's events to the sink; those placed after the answer are carried. */

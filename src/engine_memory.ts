@@ -1,29 +1,47 @@
 /** The engine that keeps everything in this process. */
 
 import { Buffer } from "node:buffer";
-import type { Engine, EngineSink, History, HistoryRange, Message, TopicSummary } from "./engine.ts";
-import { type Draft, encodeEvent, type Position, timestamp } from "./protocol.ts";
-import { Ring } from "./ring.ts";
+import type {
+  Engine,
+  EngineSink,
+  History,
+  HistoryRange,
+  Message,
+  Placed,
+  PublishOptions,
+  TopicSummary,
+} from "./engine.ts";
+import { HistoryBudget, TopicHistory } from "./history.ts";
+import { type IdempotencyOptions, IdempotencyWindow } from "./idempotency.ts";
+import { type Draft, encodeEvent, timestamp } from "./protocol.ts";
 
-export interface MemoryEngineOptions {
+/** Settings of a {@link MemoryEngine}. */
+export interface MemoryEngineOptions extends IdempotencyOptions {
   /** How many messages each topic keeps for replay. */
   readonly maxHistory: number;
+  /** How many bytes all topics together keep for replay. */
+  readonly maxHistoryBytes: number;
 }
 
 interface Topic {
   readonly name: string;
   readonly epoch: string;
   offset: number;
-  readonly history: Ring<Message>;
+  readonly history: TopicHistory;
+  /** Made when the first idempotent message comes. */
+  idempotency: IdempotencyWindow | undefined;
 }
 
+/** Keeps topics and their newest messages in memory; answers every call at once. */
 export class MemoryEngine implements Engine {
-  readonly #maxHistory: number;
+  readonly #options: MemoryEngineOptions;
+  readonly #budget: HistoryBudget;
   readonly #topics = new Map<string, Topic>();
   #sink!: EngineSink;
 
   constructor(options: MemoryEngineOptions) {
-    this.#maxHistory = options.maxHistory;
+    this.#options = options;
+    this.#budget = new HistoryBudget(options.maxHistoryBytes);
   }
 
   connect(sink: EngineSink): void {
@@ -36,7 +54,8 @@ export class MemoryEngine implements Engine {
       name,
       epoch: crypto.randomUUID(),
       offset: 0,
-      history: new Ring(this.#maxHistory, 1),
+      history: new TopicHistory(this.#options.maxHistory, this.#budget),
+      idempotency: undefined,
     });
     return true;
   }
@@ -44,8 +63,10 @@ export class MemoryEngine implements Engine {
   deleteTopic(name: string): boolean {
     const topic = this.#topics.get(name);
     if (!topic) return false;
-    this.#topics.delete(name);
+    // Who is still catching up reads the rest of the history now.
     this.#sink.deleted(name, topic.epoch);
+    this.#topics.delete(name);
+    topic.history.clear();
     return true;
   }
 
@@ -54,26 +75,35 @@ export class MemoryEngine implements Engine {
   }
 
   listTopics(): readonly TopicSummary[] {
-    return Array.from(this.#topics.values(), ({ name, offset }) => ({ name, messages: offset }));
+    return Array.from(this.#topics.values(), ({ name, offset, history }) => ({
+      name,
+      messages: offset,
+      history: { messages: history.size, bytes: history.bytes },
+      evicted: history.evicted,
+    }));
   }
 
-  publish(name: string, draft: Draft): Position | undefined {
+  publish(name: string, draft: Draft, options: PublishOptions): Placed | "id_reused" | undefined {
     const topic = this.#topics.get(name);
     if (!topic) return undefined;
-    const offset = ++topic.offset;
-    const text = encodeEvent(name, draft, offset, timestamp());
-    const message: Message = { offset, text, bytes: Buffer.byteLength(text) };
-    topic.history.push(message);
-    this.#sink.message(name, topic.epoch, message);
-    return { epoch: topic.epoch, offset };
+    if (!options.idempotent) return this.#place(topic, draft, options.origin);
+
+    topic.idempotency ??= new IdempotencyWindow(this.#options);
+    const found = topic.idempotency.find(draft);
+    if (found === "id_reused") return found;
+    if (found !== undefined) return { epoch: topic.epoch, offset: found, duplicate: true };
+    topic.idempotency.add(draft, topic.offset + 1);
+    return this.#place(topic, draft, options.origin);
   }
 
   read(name: string, range: HistoryRange): History | undefined {
     const topic = this.#topics.get(name);
     if (!topic) return undefined;
     const { epoch, offset, history } = topic;
-    const after = "after" in range ? range.after : offset - range.last;
-    return { epoch, offset, messages: history.since(after + 1) };
+    const messages = "after" in range
+      ? history.after(range.after, range.limit ?? Infinity)
+      : history.after(offset - range.last, Infinity);
+    return { epoch, offset, messages };
   }
 
   listen(): void {}
@@ -81,4 +111,13 @@ export class MemoryEngine implements Engine {
   unlisten(): void {}
 
   close(): void {}
+
+  #place(topic: Topic, draft: Draft, origin: string | undefined): Placed {
+    const offset = ++topic.offset;
+    const text = encodeEvent(topic.name, draft, offset, timestamp());
+    const message: Message = { offset, text, bytes: Buffer.byteLength(text), origin };
+    topic.history.push(message);
+    this.#sink.message(topic.name, topic.epoch, message);
+    return { epoch: topic.epoch, offset, duplicate: false };
+  }
 }

@@ -56,15 +56,39 @@ export interface ErrorBody {
   readonly to_offset?: number;
 }
 
-/** The code, close status and reason with which the server ends a connection. */
+/** How one kind of connection end looks to the client. */
+interface ClosingMeaning {
+  /** WebSocket close code. From 4000 to 4499 a client does well to come back, from 4500 on to stay away. */
+  readonly code: number;
+  readonly reason: ErrorCode | "";
+  readonly meaning: string;
+}
+
+/** The ways in which a connection ends. */
 export const closings = {
-  normal: { code: 1000, reason: "" },
-  shuttingDown: { code: 1001, reason: "SHUTTING_DOWN" },
-  binaryFrame: { code: 1003, reason: "BAD_REQUEST" },
-  messageTooLarge: { code: 1009, reason: "PAYLOAD_TOO_LARGE" },
-  bug: { code: 1011, reason: "INTERNAL" },
-  tooSlow: { code: 4008, reason: "SLOW_CONSUMER" },
-} as const satisfies Record<string, { code: number; reason: ErrorCode | "" }>;
+  normal: { code: 1000, reason: "", meaning: "The client closed it." },
+  shuttingDown: {
+    code: 1001,
+    reason: "SHUTTING_DOWN",
+    meaning: "The server is going away: connect again.",
+  },
+  binaryFrame: {
+    code: 1003,
+    reason: "BAD_REQUEST",
+    meaning: "A binary frame came; only text is read.",
+  },
+  messageTooLarge: {
+    code: 1009,
+    reason: "PAYLOAD_TOO_LARGE",
+    meaning: "A frame was longer than `MAX_MESSAGE_BYTES`.",
+  },
+  bug: { code: 1011, reason: "INTERNAL", meaning: "A fault of the server; it is in its log." },
+  tooSlow: {
+    code: 4008,
+    reason: "SLOW_CONSUMER",
+    meaning: "The client reads too slowly or not at all: connect again.",
+  },
+} as const satisfies Record<string, ClosingMeaning>;
 
 /** One way in which the server ends a connection. */
 export type Closing = (typeof closings)[keyof typeof closings];
@@ -73,6 +97,17 @@ export type Closing = (typeof closings)[keyof typeof closings];
 export function topicNotFound(verb: string, topic: string): ErrorBody {
   return { code: "TOPIC_NOT_FOUND", message: `Cannot ${verb} "${topic}": topic does not exist` };
 }
+
+/** `Cannot publish: the server is shutting down`. */
+export function shuttingDown(verb: string): ErrorBody {
+  return { code: "SHUTTING_DOWN", message: `Cannot ${verb}: the server is shutting down` };
+}
+
+/** An idempotent message has the id of another one. */
+export const idReused: ErrorBody = {
+  code: "BAD_REQUEST",
+  message: 'Cannot publish: "id" was used for another payload; give this message an id of its own',
+};
 
 /** Ends the handling of an HTTP request with an error that the client is told. */
 export class RequestError extends Error {

@@ -6,6 +6,7 @@
 import {
   type Awaitable,
   type Engine,
+  type History,
   type HistoryRange,
   type Message,
   whenReady,
@@ -14,16 +15,46 @@ import type { Position } from "./protocol.ts";
 import { Ring } from "./ring.ts";
 import type { Subscription } from "./subscription.ts";
 
+/** What a feed may hold. */
 export interface FeedOptions {
   /** How many messages may wait for a subscription that is behind. */
   readonly maxQueue: number;
 }
 
+/** Hands each message of its topic on exactly once and in order, whatever the engine does with them. */
+/** Where a subscription begins. */
+export interface Start {
+  /** How many of the newest messages to replay. */
+  readonly lastN: number;
+  /** After which position to go on; when that cannot be done, `lastN` counts. */
+  readonly since?: Position | undefined;
+}
+
+/** Whether all that came after a position is there. */
+export interface Recovery {
+  readonly recovered: boolean;
+  readonly reason?: "epoch_changed" | "evicted" | "ahead";
+}
+
+/** Where a subscription's replay ended and its live messages begin. */
+export type Started = Position & Partial<Recovery>;
+
+/** Why a stretch of history is not all that came after a position; `undefined` when it is. */
+export function whyNotRecovered(since: Position, history: History): Recovery["reason"] {
+  if (since.epoch !== history.epoch) return "epoch_changed";
+  if (since.offset > history.offset) return "ahead";
+  if (since.offset === history.offset) return undefined;
+  return history.messages[0]?.offset === since.offset + 1 ? undefined : "evicted";
+}
+
+/** One topic in this process. */
 export class Feed {
   readonly topic: string;
   readonly #engine: Engine;
   readonly #live = new Set<Subscription>();
   readonly #behind = new Set<Subscription>();
+  /** Those of them that are closed when more waits for them than their queue may hold. */
+  readonly #strict = new Set<Subscription>();
   /** Messages that overtook an earlier one, by offset. */
   readonly #early = new Map<number, Message>();
   /** The newest messages, as far back as anybody who is behind may need them. */
@@ -31,6 +62,7 @@ export class Feed {
   #epoch: string | undefined;
   #last = 0;
   #filling = false;
+  #dropped = 0;
 
   constructor(topic: string, engine: Engine, options: FeedOptions) {
     this.topic = topic;
@@ -53,23 +85,45 @@ export class Feed {
     return [...this.#live, ...this.#behind];
   }
 
+  /** How many subscriptions are behind. */
+  get lagging(): number {
+    return this.#behind.size;
+  }
+
+  /** How many messages its subscriptions lost because they were slow. */
+  get dropped(): number {
+    let dropped = this.#dropped;
+    for (const subscription of this.#behind) dropped += subscription.untoldLoss;
+    return dropped;
+  }
+
+  countDropped(count: number): void {
+    this.#dropped += count;
+  }
+
+  /** Reads a stretch of the topic's history; empty when there is none. */
+  read(range: HistoryRange): Awaitable<readonly Message[]> {
+    return whenReady(this.#engine.read(this.topic, range), (history) => history?.messages ?? []);
+  }
+
   isBehind(subscription: Subscription): boolean {
     return this.#behind.has(subscription);
   }
 
   /**
-   * Lets a subscription in, set to begin with a stretch of history. Answers the position at which the history ends
-   * and its live messages begin, or `undefined` when there is no such topic. Until it is started, it is behind.
+   * Lets a subscription in, set to begin with what it asks for. Answers the position at which its replay ends and its
+   * live messages begin, or `undefined` when there is no such topic. Until it is started, it is behind.
    */
-  join(subscription: Subscription, range: HistoryRange): Awaitable<Position | undefined> {
-    this.#addBehind(subscription);
-    return whenReady(this.#engine.read(this.topic, range), (history) => {
-      if (!history) return undefined;
+  join(subscription: Subscription, start: Start): Awaitable<Started | undefined> {
+    this.#addBehind(subscription, this.#last + 1);
+    return whenReady(this.#readFrom(start), (found) => {
+      if (!found) return undefined;
+      const { history, recovery } = found;
       this.#begin(history);
       const { epoch, offset, messages } = history;
       return whenReady(this.#readUpToWindow(offset), (rest) => {
         subscription.seek([...messages, ...rest], rest.at(-1)?.offset ?? offset);
-        return { epoch, offset };
+        return { epoch, offset, ...recovery };
       });
     });
   }
@@ -90,6 +144,7 @@ export class Feed {
   /** Puts a subscription that has nothing left to wait for back on the live road. */
   caughtUp(subscription: Subscription): void {
     this.#behind.delete(subscription);
+    this.#strict.delete(subscription);
     this.#live.add(subscription);
     this.#trimWindow();
   }
@@ -97,6 +152,7 @@ export class Feed {
   remove(subscription: Subscription): void {
     this.#live.delete(subscription);
     this.#behind.delete(subscription);
+    this.#strict.delete(subscription);
     this.#trimWindow();
   }
 
@@ -106,19 +162,28 @@ export class Feed {
     for (const subscription of this.#live) {
       if (!subscription.receive(message)) this.#fallBehind(subscription, message.offset);
     }
-    if (this.#behind.size > 0) this.window.push(message);
+    if (this.#behind.size === 0) return;
+    this.window.push(message);
+    if (this.#strict.size > 0) this.#endOverrun();
+  }
+
+  #endOverrun(): void {
+    for (const subscription of this.#strict) {
+      if (subscription.untoldLoss > 0) subscription.overrun();
+    }
   }
 
   #fallBehind(subscription: Subscription, offset: number): void {
-    if (this.#behind.size === 0) this.window.restart(offset);
     this.#live.delete(subscription);
-    this.#behind.add(subscription);
+    this.#addBehind(subscription, offset);
     subscription.fallBehind(offset);
   }
 
-  #addBehind(subscription: Subscription): void {
-    if (this.#behind.size === 0) this.window.restart(this.#last + 1);
+  /** `next` is the offset of the first message that it may need. */
+  #addBehind(subscription: Subscription, next: number): void {
+    if (this.#behind.size === 0) this.window.restart(next);
     this.#behind.add(subscription);
+    if (subscription.overflow === "disconnect") this.#strict.add(subscription);
   }
 
   #trimWindow(): void {
@@ -133,6 +198,25 @@ export class Feed {
     this.window.restart(offset + 1);
   }
 
+  /** Reads what a subscription is to begin with, and says whether that is all it missed. */
+  #readFrom(
+    { lastN, since }: Start,
+  ): Awaitable<{ history: History; recovery?: Recovery } | undefined> {
+    const readLast = (recovery?: Recovery) =>
+      whenReady(
+        this.#engine.read(this.topic, { last: lastN }),
+        (history) => history && { history, ...(recovery && { recovery }) },
+      );
+    if (!since) return readLast();
+    return whenReady(this.#engine.read(this.topic, { after: since.offset }), (history) => {
+      if (!history) return undefined;
+      const reason = whyNotRecovered(since, history);
+      return reason
+        ? readLast({ recovered: false, reason })
+        : { history, recovery: { recovered: true } };
+    });
+  }
+
   /** What was published while the engine was asked for `offset`, as far as the window has lost it again. */
   #readUpToWindow(offset: number): Awaitable<readonly Message[]> {
     if (offset + 1 >= this.window.first) return [];
@@ -144,16 +228,19 @@ export class Feed {
     });
   }
 
-  /** Asks the engine for what it failed to carry. */
+  /** Asks the engine for what it failed to carry, until no message waits for an earlier one. */
   async #fillGap(): Promise<void> {
     if (this.#filling) return;
     this.#filling = true;
     try {
-      const history = await this.#engine.read(this.topic, { after: this.#last });
-      if (!history || history.epoch !== this.#epoch) return;
-      for (const message of history.messages) this.#early.set(message.offset, message);
-      this.#deliverEarly();
-      if (this.#early.size > 0) this.#skipTo(Math.min(...this.#early.keys()));
+      while (this.#early.size > 0) {
+        const history = await this.#engine.read(this.topic, { after: this.#last });
+        if (!history || history.epoch !== this.#epoch) break;
+        for (const message of history.messages) this.#early.set(message.offset, message);
+        const oldest = history.messages[0]?.offset ?? history.offset + 1;
+        if (oldest > this.#last + 1) this.#skipTo(oldest);
+        this.#deliverEarly();
+      }
     } catch {
       // The next event asks again.
     } finally {
@@ -174,6 +261,5 @@ export class Feed {
     for (const subscription of this.#live) this.#fallBehind(subscription, this.#last + 1);
     this.#last = offset - 1;
     this.window.restart(offset);
-    this.#deliverEarly();
   }
 }

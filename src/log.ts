@@ -2,11 +2,13 @@
 
 const ranks = { debug: 0, info: 1, warn: 2, error: 3 } as const;
 
+/** How much a line matters, from `debug` to `error`. */
 export type LogLevel = keyof typeof ranks;
 
 /** Details of a log line. Values may come from clients: every format escapes them. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
+/** Takes log lines, one method for each level. Never throws. */
 export interface Log {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -14,6 +16,7 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
+/** Which lines are written, how and where. */
 export interface LogOptions {
   /** Lines below this level are not written. */
   readonly level: LogLevel;
@@ -22,6 +25,7 @@ export interface LogOptions {
   readonly write: (line: string) => void;
 }
 
+/** A log that writes the lines of its level and above. */
 export function createLog(options: LogOptions): Log {
   const at = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
     if (ranks[level] < ranks[options.level]) return;

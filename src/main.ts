@@ -14,6 +14,9 @@ switch (invocation.kind) {
   case "version":
     console.log(`tidings ${project.version}`);
     break;
+  case "health":
+    Deno.exit(await isHealthy(invocation.config) ? 0 : 1);
+    break;
   case "faulty":
     for (const fault of invocation.faults) console.error(`tidings: ${fault}`);
     Deno.exit(2);
@@ -50,6 +53,26 @@ async function serve(config: Config): Promise<void> {
   endOnSignal(server, log);
   log.info("listening", { host: server.hostname, port: server.port });
   if (isTerminal) console.error(invitation(server));
+}
+
+/**
+ * Asks the server that runs here with the same settings, and prints its answer. Without `fetch`: in a container that
+ * one may ask the proxy of the environment instead.
+ */
+async function isHealthy({ host, port }: Config): Promise<boolean> {
+  const hostname = { "0.0.0.0": "127.0.0.1", "::": "::1" }[host] ?? host;
+  try {
+    using connection = await Deno.connect({ hostname, port });
+    const request = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    await connection.write(new TextEncoder().encode(request));
+    const answer = await new Response(connection.readable).text();
+    console.log(answer.slice(answer.indexOf("\r\n\r\n") + 4));
+    return answer.startsWith("HTTP/1.1 200 ");
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    console.error(`tidings: Cannot reach ${hostname}:${port}: ${reason}`);
+    return false;
+  }
 }
 
 /** The first signal drains, a second one ends at once. */

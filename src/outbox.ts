@@ -24,6 +24,10 @@ export interface Connection {
  */
 const burstFactor = 4;
 
+/** How rarely a connection that does not move is looked at, at the most. */
+const maxLookIntervalMs = 100;
+
+/** The limits of one connection. */
 export interface OutboxOptions {
   /** How many bytes the socket may hold unwritten, turn after turn, before frames are queued. */
   readonly maxBufferedBytes: number;
@@ -33,6 +37,7 @@ export interface OutboxOptions {
   readonly stallTimeoutMs: number;
 }
 
+/** The way out of one connection: frames leave in the order in which they were given. */
 export class Outbox implements Outlet {
   readonly #connection: Connection;
   readonly #drainer: Drainer;
@@ -45,6 +50,7 @@ export class Outbox implements Outlet {
   #isCongested = false;
   #lowestBuffered = 0;
   #movedAtMs = 0;
+  #nextLookMs = 0;
   #closed = false;
 
   constructor(connection: Connection, drainer: Drainer, options: OutboxOptions) {
@@ -53,9 +59,9 @@ export class Outbox implements Outlet {
     this.#options = options;
   }
 
-  /** Whether everything was handed to the network and written. */
+  /** Whether nothing waits here: what the network still buffers, it writes before a close. */
   get isFlushed(): boolean {
-    return this.#closed || (this.#backlog.isEmpty() && this.#connection.bufferedBytes === 0);
+    return this.#backlog.isEmpty();
   }
 
   offer(frame: Frame): boolean {
@@ -88,6 +94,7 @@ export class Outbox implements Outlet {
   /** Sends what waits, as far as there is room. True when nothing does any more. To be called once in a turn. */
   drain(nowMs: number): boolean {
     if (this.#closed) return true;
+    if (nowMs < this.#nextLookMs) return false;
     const { maxBufferedBytes } = this.#options;
     const buffered = this.#connection.bufferedBytes;
     if (buffered > maxBufferedBytes) this.#isCongested = true;
@@ -153,6 +160,8 @@ export class Outbox implements Outlet {
   #closeIfStalled(buffered: number, nowMs: number): void {
     if (this.#movedAtMs === 0 || buffered < this.#lowestBuffered) this.#movedAtMs = nowMs;
     this.#lowestBuffered = buffered;
+    // The longer nothing moves, the less often it is worth a look: hundreds that stall should cost nobody anything.
+    this.#nextLookMs = nowMs + Math.min(maxLookIntervalMs, (nowMs - this.#movedAtMs) / 8);
     if (nowMs - this.#movedAtMs > this.#options.stallTimeoutMs) this.close(closings.tooSlow);
   }
 }

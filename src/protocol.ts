@@ -24,16 +24,38 @@ const ClientId = z
 
 const RequestId = z.string("must be a string").optional();
 
+const Payload = z.custom((payload) => payload !== undefined, "must be present; null will do");
+
+const Idempotent = z.boolean("must be true or false").optional();
+
 const MessageId = z.guid("must be a UUID such as 123e4567-e89b-42d3-a456-426614174000");
+
+const wholeNumber = z
+  .number("must be a whole number, 0 or more")
+  .refine((n) => Number.isInteger(n) && n >= 0, "must be a whole number, 0 or more");
+
+const overflows = ["drop_oldest", "catch_up", "latest", "disconnect"] as const;
+
+/** What becomes of messages for which a subscriber's connection has no room. */
+export const Overflow = z.enum(overflows, `must be ${overflows.join(", ")}`);
+export type Overflow = z.infer<typeof Overflow>;
 
 const Subscribe = z.object({
   type: z.literal("subscribe"),
   topic: TopicName,
   client_id: ClientId,
-  last_n: z
-    .number("must be a whole number, 0 or more")
-    .refine((n) => Number.isInteger(n) && n >= 0, "must be a whole number, 0 or more")
+  last_n: wholeNumber.optional(),
+  since: z
+    .object(
+      {
+        epoch: z.string("must be a string"),
+        offset: wholeNumber,
+      },
+      "must be an object with epoch and offset",
+    )
     .optional(),
+  overflow: Overflow.optional(),
+  echo: z.boolean("must be true or false").optional(),
   request_id: RequestId,
 });
 
@@ -50,10 +72,11 @@ const Publish = z.object({
   message: z.object(
     {
       id: MessageId,
-      payload: z.custom((payload) => payload !== undefined, "must be present; null will do"),
+      payload: Payload,
     },
     "must be an object with id and payload",
   ),
+  idempotent: Idempotent,
   request_id: RequestId,
 });
 
@@ -66,6 +89,12 @@ const Request = z.discriminatedUnion("type", [Subscribe, Unsubscribe, Publish, P
       : undefined,
 });
 
+/** A message in the body of an HTTP publish; an id is made when there is none. */
+const PostedMessage = z.object(
+  { id: MessageId.optional(), payload: Payload, idempotent: Idempotent },
+  "must be an object with payload, and id if it has one",
+);
+
 /** A message that a client wants published. */
 export interface Draft {
   /** A UUID in the 8-4-4-4-12 form, in the letter case it came in. */
@@ -74,9 +103,13 @@ export interface Draft {
   readonly payload: JsonText;
 }
 
+/** Asks for the messages of a topic, `last_n` older ones first. */
 export type Subscribe = z.infer<typeof Subscribe>;
+/** Ends a subscription of this connection. */
 export type Unsubscribe = z.infer<typeof Unsubscribe>;
+/** Sends a message to all subscribers of a topic. */
 export type Publish = Omit<z.infer<typeof Publish>, "message"> & { message: Draft };
+/** Asks for a `pong`. */
 export type Ping = z.infer<typeof Ping>;
 
 /** What a client asks for in one frame. */
@@ -102,15 +135,28 @@ export function decodeCommand(text: string): Command | Refusal {
   if (!parsed.success) return refusal(value, describeIssue(value, parsed.error));
   if (parsed.data.type !== "publish") return parsed.data;
 
-  // Both are there: the schema has seen them.
-  const payload = memberText(memberText(text, "message")!, "payload")!;
-  if (depthOf(payload) > maxPayloadDepth) {
-    return refusal(
-      value,
-      `Cannot publish: "message.payload" must not nest deeper than ${maxPayloadDepth} levels`,
-    );
-  }
+  // It is there: the schema has seen it.
+  const payload = payloadText(memberText(text, "message")!);
+  if (payload === undefined) return refusal(value, `Cannot publish: "message.payload" ${tooDeep}`);
   return { ...parsed.data, message: { id: parsed.data.message.id, payload } };
+}
+
+const tooDeep = `must not nest deeper than ${maxPayloadDepth} levels`;
+
+/** The payload of a message that has one, as text; `undefined` when it nests too deep. */
+function payloadText(message: string): JsonText | undefined {
+  const payload = memberText(message, "payload")!;
+  return depthOf(payload) > maxPayloadDepth ? undefined : payload;
+}
+
+/** Reads one message of an HTTP publish. Answers what is wrong with it as text. */
+export function decodePosted(text: string): { draft: Draft; idempotent: boolean } | string {
+  const parsed = PostedMessage.safeParse(JSON.parse(text));
+  if (!parsed.success) return describeField(parsed.error);
+  const payload = payloadText(text);
+  if (payload === undefined) return `"payload" ${tooDeep}`;
+  const { id = crypto.randomUUID(), idempotent = false } = parsed.data;
+  return { draft: { id, payload }, idempotent };
 }
 
 /** The first thing wrong with a value, as `"field" must be …`; `"` alone names the whole. */
@@ -149,7 +195,7 @@ export interface Position {
 }
 
 /** Every request is answered by exactly one of `ack`, `error` and `pong`. */
-export interface Ack extends Partial<Position> {
+export interface Ack extends AckDetails {
   readonly type: "ack";
   readonly request_id?: string | undefined;
   readonly topic: string;
@@ -157,6 +203,19 @@ export interface Ack extends Partial<Position> {
   readonly ts: string;
 }
 
+/** What an ack tells besides that it was done. */
+export interface AckDetails extends Partial<Position> {
+  /** Of a subscribe with `since`: whether all that was missed follows. */
+  readonly recovered?: boolean;
+  /** Why it was not recovered. */
+  readonly reason?: "epoch_changed" | "evicted" | "ahead";
+  /** Of a publish: to how many subscriptions of this server the message was handed or queued. */
+  readonly subscribers?: number;
+  /** Of an idempotent publish: the message was there already, at this offset. */
+  readonly duplicate?: boolean;
+}
+
+/** Says why a request was refused, or what was lost. */
 export interface ErrorMessage {
   readonly type: "error";
   readonly request_id?: string | undefined;
@@ -165,12 +224,14 @@ export interface ErrorMessage {
   readonly ts: string;
 }
 
+/** Answers a `ping`. */
 export interface Pong {
   readonly type: "pong";
   readonly request_id?: string | undefined;
   readonly ts: string;
 }
 
+/** What the server tells without being asked. */
 export interface Info {
   readonly type: "info";
   readonly msg: "ping" | "topic_deleted" | "shutdown";
@@ -183,6 +244,7 @@ export interface Info {
 /** What the server sends besides events; those go through {@link encodeEvent}. */
 export type ServerMessage = Ack | ErrorMessage | Pong | Info;
 
+/** The text frame that carries a message. */
 export function encode(message: ServerMessage): string {
   return JSON.stringify(message);
 }
@@ -193,6 +255,11 @@ export function encode(message: ServerMessage): string {
  */
 export function encodeEvent(topic: string, draft: Draft, offset: number, ts: string): string {
   return `{"type":"event","topic":"${topic}","message":{"id":"${draft.id}","payload":${draft.payload}},"offset":${offset},"ts":"${ts}"}`;
+}
+
+/** A message in an answer over HTTP: its event without type and topic, `{"message", "offset", "ts"}`. */
+export function encodeKept(topic: string, event: string): string {
+  return `{${event.slice(`{"type":"event","topic":"${topic}",`.length)}`;
 }
 
 let stampedAt = 0;

@@ -39,12 +39,12 @@ export class Ring<T> {
     return this.#items[number % this.#items.length]!;
   }
 
-  /** The items numbered `from` and later, oldest first; all that are held when `from` is older. */
-  since(from: number): T[] {
+  /** The items numbered `from` and later that are held, oldest first, `limit` of them at the most. */
+  since(from: number, limit = Infinity): T[] {
     const items: T[] = [];
-    for (let number = Math.max(from, this.#first); number < this.#next; number++) {
-      items.push(this.at(number));
-    }
+    const start = Math.max(from, this.#first);
+    const end = Math.min(this.#next, start + limit);
+    for (let number = start; number < end; number++) items.push(this.at(number));
     return items;
   }
 

@@ -11,6 +11,7 @@ import { Sockets } from "./websocket.ts";
 /** How long to wait before listening again when the listener fails, as it does without file descriptors. */
 const listenAgainMs = 200;
 
+/** What a server is given besides its settings. */
 export interface ServerOptions {
   readonly log: Log;
   /** What places and keeps messages; in memory when not given. */

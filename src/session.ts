@@ -1,16 +1,16 @@
 /** One connected client: its commands in, its subscriptions, and the answers in the order of the requests. */
 
-import type { Broker, Opened } from "./broker.ts";
-import { type Awaitable, whenReady } from "./engine.ts";
-import { type ErrorBody, topicNotFound } from "./errors.ts";
+import type { Broker, Opened, Receipt } from "./broker.ts";
+import { type Awaitable, type PublishOptions, whenReady } from "./engine.ts";
+import { type ErrorBody, idReused, shuttingDown, topicNotFound } from "./errors.ts";
 import { describeThrown, type Log } from "./log.ts";
 import type { Outbox } from "./outbox.ts";
 import {
+  type AckDetails,
   type Command,
   decodeCommand,
   encode,
   type Info,
-  type Position,
   type Publish,
   type Refusal,
   type ServerMessage,
@@ -20,11 +20,18 @@ import {
 } from "./protocol.ts";
 import type { Subscriber, Subscription } from "./subscription.ts";
 
+/** Answers each command exactly once, in the order in which they came. */
 export class Session implements Subscriber {
   readonly outlet: Outbox;
   readonly #broker: Broker;
   readonly #log: Log;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** Those to which this session's own messages do not come back. */
+  readonly #muted = new Set<Subscription>();
+  /** The origin of this session's messages. */
+  readonly #id: string;
+  readonly #plainly: PublishOptions;
+  readonly #idempotently: PublishOptions;
   /** What came while an earlier command waits for the engine: answers keep the order of the requests. */
   readonly #inbox: (Command | Refusal)[] = [];
   #isWaiting = false;
@@ -35,6 +42,9 @@ export class Session implements Subscriber {
     this.#broker = broker;
     this.outlet = outlet;
     this.#log = log;
+    this.#id = `${processId}-${++sessions}`;
+    this.#plainly = { origin: this.#id };
+    this.#idempotently = { origin: this.#id, idempotent: true };
   }
 
   /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
@@ -72,7 +82,7 @@ export class Session implements Subscriber {
   }
 
   topicDeleted(subscription: Subscription): void {
-    this.#subscriptions.delete(keyOf(subscription.topic, subscription.clientId));
+    this.#remove(subscription);
     this.inform({ msg: "topic_deleted", topic: subscription.topic });
   }
 
@@ -116,18 +126,41 @@ export class Session implements Subscriber {
 
   #publish(command: Publish): Awaitable<void> {
     if (this.#isDraining) return this.#refuse(command, shuttingDown("publish"));
+    const options = command.idempotent ? this.#idempotently : this.#plainly;
     return whenReady(
-      this.#broker.publish(command.topic, command.message),
-      (position) =>
-        position
-          ? this.#acknowledge(command, position)
-          : this.#refuse(command, topicNotFound("publish to", command.topic)),
+      this.#broker.publish(command.topic, command.message, options),
+      (receipt) => {
+        if (receipt === undefined) {
+          this.#refuse(command, topicNotFound("publish to", command.topic));
+        } else if (receipt === "id_reused") {
+          this.#refuse(command, idReused);
+        } else {
+          this.#confirm(command, receipt);
+        }
+      },
     );
+  }
+
+  #confirm(command: Publish, { epoch, offset, duplicate, subscribers }: Receipt): void {
+    let muted = 0;
+    for (const subscription of this.#muted) {
+      if (duplicate || subscription.topic !== command.topic) continue;
+      subscription.noteMuted(offset);
+      muted++;
+    }
+    const receipt = { epoch, offset, subscribers: subscribers - muted };
+    this.#acknowledge(command, duplicate ? { ...receipt, duplicate } : receipt);
   }
 
   #subscribe(command: Subscribe): Awaitable<void> {
     if (this.#isDraining) return this.#refuse(command, shuttingDown("subscribe"));
-    const options = { clientId: command.client_id, lastN: command.last_n ?? 0 };
+    const options = {
+      clientId: command.client_id,
+      overflow: command.overflow ?? "drop_oldest",
+      mutedOrigin: command.echo === false ? this.#id : undefined,
+      lastN: command.last_n ?? 0,
+      since: command.since,
+    };
     return whenReady(
       this.#broker.subscribe(command.topic, this, options),
       (opened) =>
@@ -137,16 +170,20 @@ export class Session implements Subscriber {
     );
   }
 
-  #open(command: Subscribe, { subscription, position }: Opened): void {
+  #open(command: Subscribe, { subscription, started }: Opened): void {
     if (this.#isClosed || this.#isDraining) {
       this.#broker.abandon(subscription);
       return this.#refuse(command, shuttingDown("subscribe"));
     }
     const key = keyOf(command.topic, command.client_id);
     const replaced = this.#subscriptions.get(key);
-    if (replaced) this.#broker.unsubscribe(replaced);
+    if (replaced) {
+      this.#remove(replaced);
+      this.#broker.unsubscribe(replaced);
+    }
     this.#subscriptions.set(key, subscription);
-    this.#acknowledge(command, position);
+    if (command.echo === false) this.#muted.add(subscription);
+    this.#acknowledge(command, started);
     subscription.start();
   }
 
@@ -154,15 +191,20 @@ export class Session implements Subscriber {
     const key = keyOf(command.topic, command.client_id);
     const subscription = this.#subscriptions.get(key);
     if (subscription) {
-      this.#subscriptions.delete(key);
+      this.#remove(subscription);
       this.#broker.unsubscribe(subscription);
     }
     this.#acknowledge(command);
   }
 
-  #acknowledge(command: Publish | Subscribe | Unsubscribe, position?: Position): void {
+  #remove(subscription: Subscription): void {
+    this.#subscriptions.delete(keyOf(subscription.topic, subscription.clientId));
+    this.#muted.delete(subscription);
+  }
+
+  #acknowledge(command: Publish | Subscribe | Unsubscribe, details?: AckDetails): void {
     const { request_id, topic } = command;
-    this.#send({ type: "ack", request_id, topic, status: "ok", ts: timestamp(), ...position });
+    this.#send({ type: "ack", request_id, topic, status: "ok", ts: timestamp(), ...details });
   }
 
   #refuse(command: Command | Refusal, error: ErrorBody): void {
@@ -183,11 +225,11 @@ export class Session implements Subscriber {
   }
 }
 
+/** An origin is told apart from those of other processes, which an engine may share with this one. */
+const processId = crypto.randomUUID().slice(0, 8);
+let sessions = 0;
+
 /** A topic's name has no space, so no two pairs share a key. */
 function keyOf(topic: string, clientId: string): string {
   return `${topic} ${clientId}`;
-}
-
-function shuttingDown(verb: string): ErrorBody {
-  return { code: "SHUTTING_DOWN", message: `Cannot ${verb}: the server is shutting down` };
 }

@@ -11,6 +11,7 @@ import { Session } from "./session.ts";
 /** How long to wait before looking again at a socket that has no room: short beside a network's round trip. */
 const drainIntervalMs = 5;
 
+/** The limits of every connection. */
 export interface SocketsOptions {
   /** The longest text frame that is read, in UTF-8 bytes; a longer one closes the connection with 1009. */
   readonly maxMessageBytes: number;

@@ -613,7 +613,7 @@ const bodies: HttpCase[] = [
   [
     "64 KiB + 1 for GET",
     request("GET /health", {}, "x".repeat(kib64 + 1)),
-    http(413, "65536", "PAYLOAD_TOO_LARGE"),
+    { status: 200 },
   ],
   ["chunks for GET", chunked("{}").replace("POST /topics", "GET /health"), { status: 200 }],
   [

@@ -16,6 +16,11 @@ export interface TestServer extends RunningServer {
   readonly logged: Received[];
 }
 
+/** A server by its address, in this process or in one of its own. */
+export interface Reachable {
+  readonly url: string;
+}
+
 /** Starts a server in this process, on a free port. */
 export async function serve(
   settings: Partial<Config> = {},
@@ -38,7 +43,7 @@ export async function serve(
 }
 
 /** Makes a topic over HTTP. */
-export async function makeTopic(server: TestServer, name: string): Promise<void> {
+export async function makeTopic(server: Reachable, name: string): Promise<void> {
   const response = await fetch(`${server.url}/topics`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -49,7 +54,7 @@ export async function makeTopic(server: TestServer, name: string): Promise<void>
 }
 
 /** Deletes a topic over HTTP. */
-export async function deleteTopic(server: TestServer, name: string): Promise<void> {
+export async function deleteTopic(server: Reachable, name: string): Promise<void> {
   const response = await fetch(`${server.url}/topics/${encodeURIComponent(name)}`, {
     method: "DELETE",
   });
@@ -58,7 +63,7 @@ export async function deleteTopic(server: TestServer, name: string): Promise<voi
 }
 
 /** GETs a JSON document. */
-export async function getJson(server: TestServer, path: string): Promise<Received> {
+export async function getJson(server: Reachable, path: string): Promise<Received> {
   return await (await fetch(server.url + path)).json();
 }
 

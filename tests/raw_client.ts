@@ -3,6 +3,8 @@
  * small receive buffer, and sends any bytes. Linux only: the buffer's size is set through libc.
  */
 
+import { encodeFrame, handshake, type RawFrame, takeFrame } from "./frames.ts";
+
 const libc = () =>
   Deno.dlopen("libc.so.6", {
     socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -13,12 +15,6 @@ const libc = () =>
     shutdown: { parameters: ["i32", "i32"], result: "i32" },
     close: { parameters: ["i32"], result: "i32" },
   });
-
-/** A frame as it came over the wire. */
-export interface RawFrame {
-  readonly opcode: number;
-  readonly payload: Uint8Array;
-}
 
 export class RawClient implements Disposable {
   readonly #libc = libc();
@@ -47,10 +43,7 @@ export class RawClient implements Disposable {
   /** Connects, shakes hands, and from then on reads nothing until {@link read} is called. */
   static async connect(port: number, receiveBufferBytes = 4096): Promise<RawClient> {
     const client = new RawClient(port, receiveBufferBytes);
-    await client.sendBytes(new TextEncoder().encode(
-      "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-    ));
+    await client.sendBytes(handshake("/ws"));
     for (;;) {
       const head = new TextDecoder().decode(client.#unread);
       const end = head.indexOf("\r\n\r\n");
@@ -58,7 +51,10 @@ export class RawClient implements Disposable {
         await client.#receive();
         continue;
       }
-      if (!head.startsWith("HTTP/1.1 101")) throw new Error(`Cannot upgrade: ${head}`);
+      if (!head.startsWith("HTTP/1.1 101")) {
+        client[Symbol.dispose]();
+        throw new Error(`Cannot upgrade: ${head}`);
+      }
       client.#unread = client.#unread.slice(end + 4);
       return client;
     }
@@ -78,15 +74,8 @@ export class RawClient implements Disposable {
     }
   }
 
-  /** Sends one masked frame (RFC 6455, section 5.2); the mask is zero, so the payload goes as it is. */
   async sendFrame(opcode: number, payload: Uint8Array): Promise<void> {
-    const { length } = payload;
-    const size = length < 126
-      ? [0x80 | length]
-      : length < 65536
-      ? [0xfe, length >> 8, length & 255]
-      : [0xff, 0, 0, 0, 0, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255];
-    await this.sendBytes(new Uint8Array([0x80 | opcode, ...size, 0, 0, 0, 0, ...payload]));
+    await this.sendBytes(encodeFrame(opcode, payload));
   }
 
   async sendJson(value: unknown): Promise<void> {
@@ -129,19 +118,8 @@ export class RawClient implements Disposable {
   }
 
   #takeFrame(): RawFrame | undefined {
-    const bytes = this.#unread;
-    if (bytes.length < 2) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const short = bytes[1]! & 127;
-    const start = short === 126 ? 4 : short === 127 ? 10 : 2;
-    if (bytes.length < start) return undefined;
-    const length = short === 126
-      ? view.getUint16(2)
-      : short === 127
-      ? Number(view.getBigUint64(2))
-      : short;
-    if (bytes.length < start + length) return undefined;
-    this.#unread = bytes.slice(start + length);
-    return { opcode: bytes[0]! & 15, payload: bytes.slice(start, start + length) };
+    const taken = takeFrame(this.#unread);
+    if (taken) this.#unread = this.#unread.slice(taken.size);
+    return taken?.frame;
   }
 }

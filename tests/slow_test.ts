@@ -1,6 +1,7 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import { Client, makeTopic, publish, type Received, serve, subscribe } from "./harness.ts";
 import { RawClient } from "./raw_client.ts";
+import { ServerProcess } from "./server_process.ts";
 
 const messages = 5_000;
 const settings = { maxBufferedBytes: 65_536 };
@@ -15,10 +16,7 @@ Deno.test("a subscriber that stops reading loses the oldest, is told exactly, an
   await healthy.request(subscribe("t"));
   await using publisher = await Client.connect(server);
 
-  for (let sent = 0; sent < messages; sent++) {
-    publisher.send({ ...publish("t", "x".repeat(1000)), request_id: String(sent) });
-    if (sent % 100 === 99) await publisher.fence();
-  }
+  await flood(publisher, messages);
   await healthy.find(({ offset }) => offset === messages);
 
   assertEquals(healthy.events.map(({ offset }) => offset), count(1, messages));
@@ -47,4 +45,25 @@ Deno.test("a subscriber that stops reading loses the oldest, is told exactly, an
 
 function count(from: number, to: number): number[] {
   return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+}
+
+Deno.test("a stalled subscriber costs less than 10 MB", async () => {
+  await using server = await ServerProcess.start({ TOPICS: "t" });
+  await using publisher = await Client.connect(server);
+  await flood(publisher, 2 * messages);
+  const before = await server.residentBytes();
+
+  using stalled = await RawClient.connect(server.port);
+  await stalled.sendJson(subscribe("t"));
+  assertEquals((await stalled.readJson()).type, "ack");
+  await flood(publisher, messages);
+
+  assertLess(await server.residentBytes() - before, 10e6);
+});
+
+async function flood(publisher: Client, count: number): Promise<void> {
+  for (let sent = 1; sent <= count; sent++) {
+    publisher.send(publish("t", "x".repeat(1000)));
+    if (sent % 100 === 0) await publisher.fence();
+  }
 }

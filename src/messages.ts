@@ -1,0 +1,123 @@
+/** Messages over HTTP: publishing to a topic, and reading its history. */
+
+import { zValidator } from "@hono/zod-validator";
+import { Hono } from "hono";
+import { z } from "zod";
+import type { Broker } from "./broker.ts";
+import type { Message } from "./engine.ts";
+import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
+import { refuseInvalid } from "./http.ts";
+import { elementTexts } from "./json_text.ts";
+import { whyNotRecovered } from "./feed.ts";
+import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
+
+/** A page of history ends after this many bytes, so that no answer holds the server up. */
+const maxPageBytes = 1_048_576;
+
+/** What became of one message of a publish. */
+type Outcome =
+  | {
+    readonly id: string;
+    readonly epoch: string;
+    readonly offset: number;
+    readonly subscribers: number;
+    readonly duplicate?: boolean;
+  }
+  | { readonly error: ErrorBody };
+
+const NamedTopic = z.object({ name: TopicName });
+
+const expected = "must be a whole number, 0 or more";
+const queriedNumber = z.string().regex(/^\d{1,15}$/, expected).transform(Number);
+
+const Page = z.object({
+  after: queriedNumber.optional(),
+  epoch: z.string().optional(),
+  limit: queriedNumber
+    .pipe(z.number().min(1, "must be 1 to 1000").max(1000, "must be 1 to 1000"))
+    .default(100),
+});
+
+/** Routes below `/topics/:name/messages`. */
+export function createMessageRoutes(broker: Broker, isDraining: () => boolean): Hono {
+  const routes = new Hono();
+
+  routes.post(
+    "/topics/:name/messages",
+    zValidator("param", NamedTopic, refuseInvalid("publish")),
+    async (context) => {
+      const { name } = context.req.valid("param");
+      if (isDraining()) throw new RequestError(shuttingDown("publish"));
+      const text = await context.req.text();
+      if (!Array.isArray(parseBody(text))) {
+        const outcome = await publishOne(broker, name, text);
+        if ("error" in outcome) throw new RequestError(outcome.error);
+        return context.json({ status: "ok", topic: name, ...outcome });
+      }
+      const results: Outcome[] = [];
+      for (const item of elementTexts(text)) results.push(await publishOne(broker, name, item));
+      return context.json({ topic: name, results });
+    },
+  );
+
+  routes.get(
+    "/topics/:name/messages",
+    zValidator("param", NamedTopic, refuseInvalid("read history")),
+    zValidator("query", Page, refuseInvalid("read history")),
+    async (context) => {
+      const { name } = context.req.valid("param");
+      const { after, epoch, limit } = context.req.valid("query");
+      const history = await broker.read(name, { after: after ?? 0, limit });
+      if (!history) throw new RequestError(topicNotFound("read history of", name));
+      const since = after === undefined
+        ? undefined
+        : { epoch: epoch ?? history.epoch, offset: after };
+      const reason = since && whyNotRecovered(since, history);
+      const head = {
+        topic: name,
+        epoch: history.epoch,
+        offset: history.offset,
+        ...(since && { recovered: reason === undefined }),
+        ...(reason && { reason }),
+      };
+      const messages = reason ? [] : pageOf(history.messages);
+      return context.body(
+        `${JSON.stringify(head).slice(0, -1)},"messages":[${
+          messages.map(({ text }) => encodeKept(name, text)).join(",")
+        }]}`,
+        200,
+        { "content-type": "application/json" },
+      );
+    },
+  );
+
+  return routes;
+}
+
+function parseBody(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const message = "Cannot read body: it is not valid JSON";
+    throw new RequestError({ code: "BAD_REQUEST", message });
+  }
+}
+
+async function publishOne(broker: Broker, topic: string, text: string): Promise<Outcome> {
+  const posted = decodePosted(text);
+  if (typeof posted === "string") {
+    return { error: { code: "BAD_REQUEST", message: `Cannot publish: ${posted}` } };
+  }
+  const { draft, idempotent } = posted;
+  const receipt = await broker.publish(topic, draft, { idempotent });
+  if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
+  if (receipt === "id_reused") return { error: idReused };
+  const { epoch, offset, subscribers, duplicate } = receipt;
+  return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
+}
+
+function pageOf(messages: readonly Message[]): readonly Message[] {
+  let bytes = 0;
+  const end = messages.findIndex((message) => (bytes += message.bytes) > maxPageBytes);
+  return end < 0 ? messages : messages.slice(0, Math.max(1, end));
+}

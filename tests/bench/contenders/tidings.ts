@@ -1,0 +1,30 @@
+/** This project: once with a frame for each message, once with the subprotocol that merges them. */
+
+import { type Contender, type Launch, portInJson } from "../contender.ts";
+import { benchTopic } from "../wire.ts";
+
+const main = new URL("../../../src/main.ts", import.meta.url).pathname;
+
+/** How the server of this tree is started. */
+export function launchTidings(): Launch {
+  const settings = ["--host", "127.0.0.1", "--port", "0", "--topics", benchTopic];
+  return {
+    program: Deno.execPath(),
+    args: ["run", "--no-prompt", "--allow-net", "--allow-env", main, ...settings],
+    port: portInJson,
+  };
+}
+
+export const tidings: Contender = {
+  name: "tidings",
+  title: "tidings",
+  dialect: "tidings",
+  prepare: launchTidings,
+};
+
+export const tidingsBatch: Contender = {
+  name: "tidings-batch",
+  title: "tidings, coalesced",
+  dialect: "tidings-batch",
+  prepare: launchTidings,
+};

@@ -1,0 +1,55 @@
+/** Random clients against the model of what is promised, and the model against faults that are planted. */
+
+import { assert } from "@std/assert";
+import fc from "fast-check";
+import { serve } from "./harness.ts";
+import { type Action, run, sequences, settings } from "./model_driver.ts";
+import { plantedFaults } from "./planted_faults.ts";
+import { Valves } from "./valve.ts";
+
+const runs = Number(Deno.env.get("MODEL_RUNS") ?? 500);
+const seed = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 2 ** 31));
+
+/** How many sequences a planted fault may take to be found. */
+const runsForFault = 3_000;
+
+Deno.test("whatever clients do, they see what is promised", async () => {
+  using valves = new Valves();
+  await using server = await serve(settings);
+  const result = await check(server, valves, runs, true);
+  assert(!result.failed, result.failed ? describeFailure(result) : undefined);
+});
+
+for (const [fault, plant] of Object.entries(plantedFaults)) {
+  Deno.test(`the model finds it when ${fault}`, async () => {
+    const takeOut = plant();
+    try {
+      using valves = new Valves();
+      await using server = await serve(settings);
+      const result = await check(server, valves, runsForFault, false);
+      assert(result.failed, `SEED=${seed}: not found in ${runsForFault} sequences`);
+    } finally {
+      takeOut();
+    }
+  });
+}
+
+type Server = Parameters<typeof run>[0];
+
+function check(server: Server, valves: Valves, numRuns: number, shrink: boolean) {
+  const property = fc.asyncProperty(sequences, async (actions) => {
+    const faults = await run(server, valves, actions);
+    if (faults.length > 0) throw new Error(faults.join("\n"));
+  });
+  return fc.check(property, { numRuns, seed, endOnFailure: !shrink });
+}
+
+function describeFailure(result: fc.RunDetails<[Action[]]>): string {
+  const [actions] = result.counterexample ?? [[]];
+  return [
+    `Promise broken; repeat it with: SEED=${seed} MODEL_RUNS=${result.numRuns} deno task model`,
+    "The shortest sequence that breaks it:",
+    ...actions.map((action) => `  ${JSON.stringify(action)}`),
+    String(result.errorInstance),
+  ].join("\n");
+}
