@@ -100,6 +100,23 @@ const wrongTypes: FrameCase[] = [
   ...field("topic", [...wrong("string"), undefined], (topic) => sub({ topic })),
   ...field("client_id", [...wrong("string"), undefined, ""], (client_id) => sub({ client_id })),
   ...field("last_n", [...wrong("number"), -1, 1.5, -0.5], (last_n) => sub({ last_n })),
+  ...field("since", [...wrong("object")], (since) => sub({ since })),
+  ...field(
+    "since.epoch",
+    [...wrong("string"), undefined],
+    (epoch) => sub({ since: { epoch, offset: 1 } }),
+  ),
+  ...field(
+    "since.offset",
+    [...wrong("number"), undefined, -1, 1.5],
+    (offset) => sub({ since: { epoch: "e", offset } }),
+  ),
+  ...field(
+    "overflow",
+    [...wrong(), "", "LATEST", "__proto__", "constructor"],
+    (overflow) => sub({ overflow }),
+  ),
+  ...field("echo", [...wrong("boolean"), "true"], (echo) => sub({ echo })),
   ...field("request_id", wrong("string"), (request_id) => sub({ request_id })),
   ...field("topic", [...wrong("string"), undefined], (topic) => unsub({ topic })),
   ...field("client_id", [...wrong("string"), undefined, ""], (client_id) => unsub({ client_id })),
@@ -107,6 +124,7 @@ const wrongTypes: FrameCase[] = [
   ...field("topic", [...wrong("string"), undefined], (topic) => pub({ topic })),
   ...field("message", [...wrong("object"), undefined], (message) => pub({ message })),
   ...field("message.id", [...wrong("string"), undefined], (id) => message({ id })),
+  ...field("idempotent", [...wrong("boolean"), "true"], (idempotent) => pub({ idempotent })),
   ...field("message.payload", [undefined], (payload) => message({ payload })),
   ...field("request_id", wrong("string"), (request_id) => pub({ request_id })),
   ...field("request_id", wrong("string"), (request_id) => ({ type: "ping", request_id })),
@@ -610,11 +628,7 @@ const bodies: HttpCase[] = [
     http(413, "65536", "PAYLOAD_TOO_LARGE"),
   ],
   ["a body for GET", request("GET /health", {}, "x".repeat(100)), { status: 200 }],
-  [
-    "64 KiB + 1 for GET",
-    request("GET /health", {}, "x".repeat(kib64 + 1)),
-    { status: 200 },
-  ],
+  ["64 KiB + 1 for GET", request("GET /health", {}, "x".repeat(kib64 + 1)), { status: 200 }],
   ["chunks for GET", chunked("{}").replace("POST /topics", "GET /health"), { status: 200 }],
   [
     "chunks for DELETE",
@@ -626,6 +640,88 @@ const bodies: HttpCase[] = [
     request("DELETE /topics/nowhere", {}, "{"),
     http(404, "nowhere", "TOPIC_NOT_FOUND"),
   ],
+];
+
+const publishBody = (body: string, headers: Headers = {}) =>
+  request("POST /topics/work/messages", { "content-type": "application/json", ...headers }, body);
+
+const messages: HttpCase[] = [
+  ...["", "{", "payload"].map((
+    body,
+  ): HttpCase => [`body ${body}`, publishBody(body), http(400, "not valid JSON")]),
+  ...["null", "true", "1", '"x"'].map((
+    body,
+  ): HttpCase => [`body ${body}`, publishBody(body), http(400, "must be an object")]),
+  ...wrong("string").map((id): HttpCase => [
+    `id ${shown(JSON.stringify(id))}`,
+    publishBody(JSON.stringify({ id, payload: 1 })),
+    http(400, '"id"'),
+  ]),
+  [
+    "id with a newline",
+    publishBody(JSON.stringify({ id: `${uuid}\n`, payload: 1 })),
+    http(400, '"id"'),
+  ],
+  ["no payload", publishBody(`{"id":"${uuid}"}`), http(400, '"payload"')],
+  ["inherited payload", publishBody('{"__proto__":{"payload":1}}'), http(400, '"payload"')],
+  ["10,000 deep", publishBody(`{"payload":${nested(10_000)}}`), http(400, '"payload"')],
+  ["64 deep", publishBody(`{"payload":${nested(64)}}`), { status: 200 }],
+  ["payload null", publishBody('{"payload":null}'), { status: 200 }],
+  ...[...wrong("boolean"), "true"].map((idempotent): HttpCase => [
+    `idempotent ${shown(JSON.stringify(idempotent))}`,
+    publishBody(JSON.stringify({ payload: 1, idempotent })),
+    http(400, '"idempotent"'),
+  ]),
+  ["an empty array", publishBody("[]"), { status: 200 }],
+  ["an array of what is no message", publishBody("[1,null,[],{}]"), { status: 200 }],
+  [
+    "text/plain",
+    publishBody('{"payload":1}', { "content-type": "text/plain" }),
+    http(415, '"Content-Type"'),
+  ],
+  ["64 KiB", publishBody('{"payload":1}'.padEnd(kib64)), { status: 200 }],
+  [
+    "64 KiB + 1",
+    publishBody('{"payload":1}'.padEnd(kib64 + 1)),
+    http(413, "65536", "PAYLOAD_TOO_LARGE"),
+  ],
+  [
+    "to no topic",
+    publishBody('{"payload":1}').replace("/work/", "/__proto__/"),
+    http(404, "__proto__", "TOPIC_NOT_FOUND"),
+  ],
+  ["to a bad topic", publishBody('{"payload":1}').replace("/work/", "/%00/"), http(400, '"name"')],
+  [
+    "history of no topic",
+    request("GET /topics/toString/messages"),
+    http(404, "toString", "TOPIC_NOT_FOUND"),
+  ],
+  ["history of a bad topic", request("GET /topics/%2e%2e/messages"), http(400, '"name"')],
+  [
+    "PUT",
+    request("PUT /topics/work/messages"),
+    http(405, "PUT", "BAD_REQUEST", { allow: "GET, HEAD, OPTIONS, POST" }),
+  ],
+  ...["", "x", "-1", "1.5", "0x1", "1e3", "%00", "9".repeat(400), "1&after=2"].map((
+    after,
+  ): HttpCase => [
+    `after=${shown(after)}`,
+    request(`GET /topics/work/messages?after=${after}`),
+    http(400, '"after" must be a whole number'),
+  ]),
+  ...["", "x", "0", "-1", "1.5", "1001", "9".repeat(400), "1&limit=2"].map((limit): HttpCase => [
+    `limit=${shown(limit)}`,
+    request(`GET /topics/work/messages?limit=${limit}`),
+    http(400, '"limit" must be'),
+  ]),
+  [
+    "two epochs",
+    request("GET /topics/work/messages?after=1&epoch=a&epoch=b"),
+    http(400, '"epoch" must be'),
+  ],
+  ["unknown parameters", request("GET /topics/work/messages?__proto__=1&color=red&%zz"), {
+    status: 200,
+  }],
 ];
 
 /** Requests whose end never comes: the client closes its side after what stands here. */
@@ -851,6 +947,7 @@ Deno.test("bad and odd input gets its exact answer, and nobody beside it notices
   await section("names in paths", badNames, checkHttp);
   await section("names of no topic", namesNotThere, checkHttp);
   await section("bodies", bodies, checkHttp);
+  await section("messages over HTTP", messages, checkHttp);
   await section("requests cut off", cutOff, async ([, sent, answer]) => {
     await answersHttp(server, sent, answer, { closesAfter: true });
   });
