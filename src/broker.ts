@@ -14,6 +14,7 @@ import {
 } from "./engine.ts";
 import { Feed, type Start, type Started } from "./feed.ts";
 import type { Draft } from "./protocol.ts";
+import type { Turn } from "./turn.ts";
 import { type Subscriber, Subscription, type SubscriptionOptions } from "./subscription.ts";
 
 /** The limits and habits of a broker. */
@@ -52,14 +53,16 @@ export type SubscribeOptions = SubscriptionOptions & Start;
 /** All topics as this process sees them. Answers at once where the engine does. */
 export class Broker implements EngineSink {
   readonly #engine: Engine;
+  readonly #turn: Turn;
   readonly #options: BrokerOptions;
   /** Of every topic that has a subscription here. */
   readonly #feeds = new Map<string, Feed>();
   /** What was lost in topics by subscriptions whose feed is gone. */
   readonly #droppedBefore = new Map<string, number>();
 
-  constructor(engine: Engine, options: BrokerOptions) {
+  constructor(engine: Engine, turn: Turn, options: BrokerOptions) {
     this.#engine = engine;
+    this.#turn = turn;
     this.#options = options;
     engine.connect(this);
   }
@@ -184,7 +187,10 @@ export class Broker implements EngineSink {
   }
 
   #makeFeed(topic: string): Feed {
-    const feed = new Feed(topic, this.#engine, { maxQueue: this.#options.maxSubscriberQueue });
+    const feed = new Feed(topic, this.#engine, {
+      maxQueue: this.#options.maxSubscriberQueue,
+      turn: this.#turn,
+    });
     this.#feeds.set(topic, feed);
     const { listening } = feed;
     if (listening instanceof Promise) listening.catch(() => this.#dropIfUnused(feed));

@@ -6,19 +6,23 @@
 import {
   type Awaitable,
   type Engine,
+  type Frame,
   type History,
   type HistoryRange,
   type Message,
   whenReady,
 } from "./engine.ts";
-import type { Position } from "./protocol.ts";
+import { mergeFrames, type Position } from "./protocol.ts";
 import { Ring } from "./ring.ts";
 import type { Subscription } from "./subscription.ts";
+import type { Turn, TurnJob } from "./turn.ts";
 
 /** What a feed may hold. */
 export interface FeedOptions {
   /** How many messages may wait for a subscription that is behind. */
   readonly maxQueue: number;
+  /** When what merging subscriptions get is merged. */
+  readonly turn: Turn;
 }
 
 /** Hands each message of its topic on exactly once and in order, whatever the engine does with them. */
@@ -48,12 +52,18 @@ export function whyNotRecovered(since: Position, history: History): Recovery["re
 }
 
 /** One topic in this process. */
-export class Feed {
+export class Feed implements TurnJob {
   readonly topic: string;
   /** Ready when the engine carries this topic's events. */
   readonly listening: Awaitable<void>;
   readonly #engine: Engine;
+  readonly #turn: Turn;
+  /** Live ones that get each message at once. */
   readonly #live = new Set<Subscription>();
+  /** Live ones that get the messages of a turn in one frame. */
+  readonly #merging = new Set<Subscription>();
+  /** What the merging ones have not got yet. */
+  #turnMessages: Message[] = [];
   readonly #behind = new Set<Subscription>();
   /** Those of them that are closed when more waits for them than their queue may hold. */
   readonly #strict = new Set<Subscription>();
@@ -69,6 +79,7 @@ export class Feed {
   constructor(topic: string, engine: Engine, options: FeedOptions) {
     this.topic = topic;
     this.#engine = engine;
+    this.#turn = options.turn;
     this.window = new Ring(options.maxQueue, 1);
     this.listening = engine.listen(topic);
   }
@@ -80,12 +91,12 @@ export class Feed {
 
   /** How many subscriptions it has. */
   get size(): number {
-    return this.#live.size + this.#behind.size;
+    return this.#live.size + this.#merging.size + this.#behind.size;
   }
 
   /** Every subscription, in no promised order. */
   get subscriptions(): readonly Subscription[] {
-    return [...this.#live, ...this.#behind];
+    return [...this.#live, ...this.#merging, ...this.#behind];
   }
 
   /** How many subscriptions are behind. */
@@ -148,11 +159,19 @@ export class Feed {
   caughtUp(subscription: Subscription): void {
     this.#behind.delete(subscription);
     this.#strict.delete(subscription);
-    this.#live.add(subscription);
+    if (subscription.isMerging) {
+      // What it has caught up with must not come to it again.
+      this.endTurn();
+      this.#merging.add(subscription);
+    } else {
+      this.#live.add(subscription);
+    }
     this.#trimWindow();
   }
 
   remove(subscription: Subscription): void {
+    if (this.#merging.has(subscription)) this.endTurn();
+    this.#merging.delete(subscription);
     this.#live.delete(subscription);
     this.#behind.delete(subscription);
     this.#strict.delete(subscription);
@@ -165,9 +184,26 @@ export class Feed {
     for (const subscription of this.#live) {
       if (!subscription.receive(message)) this.#fallBehind(subscription, message.offset);
     }
-    if (this.#behind.size === 0) return;
-    this.window.push(message);
-    if (this.#strict.size > 0) this.#endOverrun();
+    if (this.#behind.size > 0) {
+      this.window.push(message);
+      if (this.#strict.size > 0) this.#endOverrun();
+    }
+    if (this.#merging.size > 0) {
+      if (this.#turnMessages.length === 0) this.#turn.atEnd(this);
+      this.#turnMessages.push(message);
+    }
+  }
+
+  /** The fan-out of a turn, in one frame that is encoded once. */
+  endTurn(): void {
+    const messages = this.#turnMessages;
+    if (messages.length === 0) return;
+    const merged = mergeMessages(messages);
+    for (const subscription of this.#merging) {
+      const missed = subscription.receiveTurn(messages, merged);
+      if (missed !== undefined) this.#fallBehind(subscription, missed);
+    }
+    this.#turnMessages = [];
   }
 
   #endOverrun(): void {
@@ -178,15 +214,22 @@ export class Feed {
 
   #fallBehind(subscription: Subscription, offset: number): void {
     this.#live.delete(subscription);
+    this.#merging.delete(subscription);
     this.#addBehind(subscription, offset);
     subscription.fallBehind(offset);
   }
 
   /** `next` is the offset of the first message that it may need. */
   #addBehind(subscription: Subscription, next: number): void {
-    if (this.#behind.size === 0) this.window.restart(next);
+    if (this.#behind.size === 0) this.#restartWindow(next);
     this.#behind.add(subscription);
     if (subscription.overflow === "disconnect") this.#strict.add(subscription);
+  }
+
+  /** Merging subscriptions may still fall behind with what this turn has brought them. */
+  #restartWindow(next: number): void {
+    this.window.restart(this.#turnMessages[0]?.offset ?? next);
+    for (const message of this.#turnMessages) this.window.push(message);
   }
 
   #trimWindow(): void {
@@ -263,8 +306,17 @@ export class Feed {
 
   /** Gives up on what not even the engine has any more: all fall behind, and are told what they lost. */
   #skipTo(offset: number): void {
-    for (const subscription of this.#live) this.#fallBehind(subscription, this.#last + 1);
+    this.endTurn();
+    for (const subscription of [...this.#live, ...this.#merging]) {
+      this.#fallBehind(subscription, this.#last + 1);
+    }
     this.#last = offset - 1;
     this.window.restart(offset);
   }
+}
+
+function mergeMessages(messages: readonly Message[]): Frame {
+  if (messages.length === 1) return messages[0]!;
+  const bytes = messages.reduce((sum, message) => sum + message.bytes + 1, 1);
+  return { text: mergeFrames(messages.map(({ text }) => text)), bytes };
 }

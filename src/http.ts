@@ -1,7 +1,6 @@
 /** What all HTTP routes share: what a request must be to be looked at, and how it is told what is wrong. */
 
 import type { MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
 import type { z } from "zod";
 import { RequestError } from "./errors.ts";
@@ -30,15 +29,44 @@ export const requireJson = createMiddleware(async (context, next) => {
   await next();
 });
 
-/** Refuses a body of more than `maxBytes`, before all of it is read. */
+/**
+ * Refuses a body of more than `maxBytes`, before all of it is read. Hono's own middleware leaves a body of unknown
+ * length open when it has read too much of it, and each would stay with the server.
+ */
 export function limitBody(maxBytes: number): MiddlewareHandler {
-  return bodyLimit({
-    maxSize: maxBytes,
-    onError: () => {
-      const message = `Cannot read body: it must be at most ${maxBytes} bytes`;
-      throw new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
-    },
+  return createMiddleware(async (context, next) => {
+    const { body, headers } = context.req.raw;
+    const declaredBytes = headers.get("content-length");
+    if (Number(declaredBytes) > maxBytes) throw bodyTooLarge(maxBytes);
+    if (body && declaredBytes === null) {
+      context.req.raw = new Request(context.req.raw, { body: await readBody(body, maxBytes) });
+    }
+    await next();
   });
+}
+
+async function readBody(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<Blob> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body) {
+      bytes += chunk.length;
+      if (bytes > maxBytes) break;
+      chunks.push(chunk as Uint8Array<ArrayBuffer>);
+    }
+  } catch {
+    throw new RequestError({
+      code: "BAD_REQUEST",
+      message: "Cannot read body: it ended too early",
+    });
+  }
+  if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
+  return new Blob(chunks);
+}
+
+function bodyTooLarge(maxBytes: number): RequestError {
+  const message = `Cannot read body: it must be at most ${maxBytes} bytes`;
+  return new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
 }
 
 /** A validator's hook: its failure is the contract's error, naming the field and what could not be done. */

@@ -64,7 +64,10 @@ function onOneLine(text: string): JsonText {
 }
 
 function keyIs(text: string, start: number, end: number, name: string): boolean {
-  if (end - start - 2 === name.length) return text.startsWith(name, start + 1);
+  // As long as the name means without escapes: a backslash in it would be the first half of one.
+  if (end - start - 2 === name.length) {
+    return text.startsWith(name, start + 1) && !name.includes("\\");
+  }
   return text.slice(start, end).includes("\\") && JSON.parse(text.slice(start, end)) === name;
 }
 

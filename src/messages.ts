@@ -28,11 +28,11 @@ type Outcome =
 const NamedTopic = z.object({ name: TopicName });
 
 const expected = "must be a whole number, 0 or more";
-const queriedNumber = z.string().regex(/^\d{1,15}$/, expected).transform(Number);
+const queriedNumber = z.string(expected).regex(/^\d{1,15}$/, expected).transform(Number);
 
 const Page = z.object({
   after: queriedNumber.optional(),
-  epoch: z.string().optional(),
+  epoch: z.string("must be one text").optional(),
   limit: queriedNumber
     .pipe(z.number().min(1, "must be 1 to 1000").max(1000, "must be 1 to 1000"))
     .default(100),

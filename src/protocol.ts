@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { ErrorBody } from "./errors.ts";
-import { depthOf, type JsonText, memberText } from "./json_text.ts";
+import { depthOf, elementTexts, type JsonText, memberText } from "./json_text.ts";
 
 /** How deep a payload may nest: what receives it often has a parser that recurses. */
 export const maxPayloadDepth = 128;
@@ -125,12 +125,26 @@ export interface Refusal {
 
 /** Reads one frame. Never throws. */
 export function decodeCommand(text: string): Command | Refusal {
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return readCommand(JSON.parse(text), text);
   } catch {
     return refusal({}, "Cannot read frame: it is not valid JSON");
   }
+}
+
+/** Reads one frame that may also be an array of commands. Never throws. */
+export function decodeCommands(text: string): (Command | Refusal)[] {
+  if (!/^\s*\[/.test(text)) return [decodeCommand(text)];
+  try {
+    const values: unknown[] = JSON.parse(text);
+    if (values.length === 0) return [refusal({}, "Cannot read frame: the array must not be empty")];
+    return elementTexts(text).map((element, index) => readCommand(values[index], element));
+  } catch {
+    return [refusal({}, "Cannot read frame: it is not valid JSON")];
+  }
+}
+
+function readCommand(value: unknown, text: string): Command | Refusal {
   const parsed = Request.safeParse(value);
   if (!parsed.success) return refusal(value, describeIssue(value, parsed.error));
   if (parsed.data.type !== "publish") return parsed.data;
@@ -255,6 +269,14 @@ export function encode(message: ServerMessage): string {
  */
 export function encodeEvent(topic: string, draft: Draft, offset: number, ts: string): string {
   return `{"type":"event","topic":"${topic}","message":{"id":"${draft.id}","payload":${draft.payload}},"offset":${offset},"ts":"${ts}"}`;
+}
+
+/** The subprotocol under which a frame may be a JSON array of messages, in both directions. */
+export const batchSubprotocol = "tidings.batch.v1";
+
+/** One frame, a JSON array, of several; each of them is a message or an array of messages itself. */
+export function mergeFrames(frames: readonly string[]): string {
+  return `[${frames.map((frame) => frame.startsWith("[") ? frame.slice(1, -1) : frame).join(",")}]`;
 }
 
 /** A message in an answer over HTTP: its event without type and topic, `{"message", "offset", "ts"}`. */

@@ -6,6 +6,7 @@ import type { Config } from "./config.ts";
 import type { Engine } from "./engine.ts";
 import { MemoryEngine } from "./engine_memory.ts";
 import { describeThrown, type Log } from "./log.ts";
+import { Turn } from "./turn.ts";
 import { Sockets } from "./websocket.ts";
 
 /** How long to wait before listening again when the listener fails, as it does without file descriptors. */
@@ -29,11 +30,12 @@ export interface RunningServer extends AsyncDisposable {
 /** Starts a server. Throws what `Deno.serve` throws when the address cannot be listened on. */
 export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
   const { log, engine = new MemoryEngine(config) } = options;
-  const broker = new Broker(engine, config);
+  const turn = new Turn((thrown) => log.error("sending failed", describeThrown(thrown)));
+  const broker = new Broker(engine, turn, config);
   for (const topic of config.topics) await broker.createTopic(topic);
 
   const startedAt = performance.now();
-  const sockets = new Sockets(broker, log, config);
+  const sockets = new Sockets(broker, turn, log, config);
   let ending: Promise<void> | undefined;
   const app = createApp({
     broker,

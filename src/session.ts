@@ -9,6 +9,7 @@ import {
   type AckDetails,
   type Command,
   decodeCommand,
+  decodeCommands,
   encode,
   type Info,
   type Publish,
@@ -20,9 +21,16 @@ import {
 } from "./protocol.ts";
 import type { Subscriber, Subscription } from "./subscription.ts";
 
+/** What a client agreed to when it connected. */
+export interface SessionOptions {
+  /** Whether frames may be arrays of messages, in both directions. */
+  readonly isMerging: boolean;
+}
+
 /** Answers each command exactly once, in the order in which they came. */
 export class Session implements Subscriber {
   readonly outlet: Outbox;
+  readonly isMerging: boolean;
   readonly #broker: Broker;
   readonly #log: Log;
   readonly #subscriptions = new Map<string, Subscription>();
@@ -38,10 +46,11 @@ export class Session implements Subscriber {
   #isDraining = false;
   #isClosed = false;
 
-  constructor(broker: Broker, outlet: Outbox, log: Log) {
+  constructor(broker: Broker, outlet: Outbox, log: Log, options: SessionOptions) {
     this.#broker = broker;
     this.outlet = outlet;
     this.#log = log;
+    this.isMerging = options.isMerging;
     this.#id = `${processId}-${++sessions}`;
     this.#plainly = { origin: this.#id };
     this.#idempotently = { origin: this.#id, idempotent: true };
@@ -49,9 +58,8 @@ export class Session implements Subscriber {
 
   /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
   receive(text: string): void {
-    const command = decodeCommand(text);
-    if (this.#isWaiting) this.#inbox.push(command);
-    else this.#run(command);
+    if (!this.isMerging) return this.#take(decodeCommand(text));
+    for (const command of decodeCommands(text)) this.#take(command);
   }
 
   /** Answers a frame that is no command, or none that can be read. */
@@ -87,6 +95,11 @@ export class Session implements Subscriber {
     if (this.#subscriptions.get(keyOf(topic, clientId)) !== subscription) return;
     this.#remove(subscription);
     this.inform({ msg: "topic_deleted", topic: subscription.topic });
+  }
+
+  #take(command: Command | Refusal): void {
+    if (this.#isWaiting) this.#inbox.push(command);
+    else this.#run(command);
   }
 
   #run(command: Command | Refusal): void {

@@ -25,6 +25,8 @@ export interface Outlet {
 /** Whose subscription it is. */
 export interface Subscriber {
   readonly outlet: Outlet;
+  /** Whether it takes the messages of a turn of the loop in one frame. */
+  readonly isMerging: boolean;
   /** The topic is gone: the subscription is closed, and nothing of it comes after what waits for it now. */
   topicDeleted(subscription: Subscription): void;
 }
@@ -81,6 +83,10 @@ export class Subscription implements Waiting {
     this.#outlet = subscriber.outlet;
   }
 
+  get isMerging(): boolean {
+    return this.#subscriber.isMerging;
+  }
+
   get topic(): string {
     return this.feed.topic;
   }
@@ -94,6 +100,18 @@ export class Subscription implements Waiting {
   /** Takes a message as it is delivered. False when there is no room: then it has fallen behind. */
   receive(message: Message): boolean {
     return this.has(message) || message.origin === this.#mutedOrigin || this.#outlet.offer(message);
+  }
+
+  /**
+   * Takes the messages of a turn, given one by one and as one frame. Answers the offset of the first one for which there
+   * is no room, if any: then it has fallen behind.
+   */
+  receiveTurn(messages: readonly Message[], merged: Frame): number | undefined {
+    const first = messages[0]!;
+    if (this.#mutedOrigin === "" && !this.has(first)) {
+      return this.#outlet.offer(merged) ? undefined : first.offset;
+    }
+    return messages.find((message) => !this.receive(message))?.offset;
   }
 
   /** Whether a message is among those that were handed on, or that the subscriber did not ask for. */

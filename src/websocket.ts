@@ -5,8 +5,10 @@ import type { Broker } from "./broker.ts";
 import { type Closing, closings, RequestError } from "./errors.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { type Connection, Drainer, Outbox } from "./outbox.ts";
-import { encode, timestamp } from "./protocol.ts";
+import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
 import { Session } from "./session.ts";
+import type { Turn } from "./turn.ts";
+import { TurnConnection } from "./turn_connection.ts";
 
 /** How long to wait before looking again at a socket that has no room: short beside a network's round trip. */
 const drainIntervalMs = 5;
@@ -48,6 +50,12 @@ function handshakeError(status: 400 | 426, what: string): RequestError {
   return new RequestError(body, status, status === 426 ? headers : {});
 }
 
+/** Whether a client offers to take, and may send, several messages in one frame. */
+function offersBatches({ headers }: Request): boolean {
+  return (headers.get("sec-websocket-protocol") ?? "").split(",")
+    .some((protocol) => protocol.trim() === batchSubprotocol);
+}
+
 function hasToken(header: string | null, token: string): boolean {
   return (header ?? "").toLowerCase().split(",").some((part) => part.trim() === token);
 }
@@ -55,6 +63,7 @@ function hasToken(header: string | null, token: string): boolean {
 /** All WebSocket connections of this process. */
 export class Sockets {
   readonly #broker: Broker;
+  readonly #turn: Turn;
   readonly #log: Log;
   readonly #options: SocketsOptions;
   readonly #drainer: Drainer;
@@ -63,8 +72,9 @@ export class Sockets {
   readonly #closing = new Set<WebSocket>();
   readonly #heartbeat: ReturnType<typeof setInterval>;
 
-  constructor(broker: Broker, log: Log, options: SocketsOptions) {
+  constructor(broker: Broker, turn: Turn, log: Log, options: SocketsOptions) {
     this.#broker = broker;
+    this.#turn = turn;
     this.#log = log;
     this.#options = options;
     this.#drainer = new Drainer(
@@ -82,15 +92,18 @@ export class Sockets {
   /** Turns a request that {@link checkHandshake} found right into a connection with its session. */
   upgrade(request: Request): Response {
     const { idleTimeoutSeconds, ...limits } = this.#options;
+    const isMerging = offersBatches(request);
     const { socket, response } = Deno.upgradeWebSocket(request, {
       idleTimeout: idleTimeoutSeconds,
+      ...(isMerging && { protocol: batchSubprotocol }),
     });
-    const connection = new SocketConnection(socket, () => this.#retire(socket, session));
+    const inner = new SocketConnection(socket, () => this.#retire(socket, session));
+    const connection = new TurnConnection(inner, this.#turn, { isMerging });
     const outbox = new Outbox(connection, this.#drainer, {
       ...limits,
       stallTimeoutMs: 2 * idleTimeoutSeconds * 1000,
     });
-    const session: Session = new Session(this.#broker, outbox, this.#log);
+    const session: Session = new Session(this.#broker, outbox, this.#log, { isMerging });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#open.set(socket, session);

@@ -4,13 +4,13 @@ import { assertEquals } from "@std/assert";
 
 /** From the ground up. A file imports from floors below its own; on its own floor only types. */
 const tower = [
-  ["errors", "json_text", "log", "ring"],
+  ["errors", "json_text", "log", "ring", "turn"],
   ["protocol"],
   ["config", "engine"],
   ["history", "idempotency"],
   ["engine_memory", "feed", "subscription"],
   ["broker", "outbox"],
-  ["http", "session"],
+  ["http", "session", "turn_connection"],
   ["messages", "websocket"],
   ["app"],
   ["server"],

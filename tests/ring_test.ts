@@ -52,7 +52,7 @@ Deno.test("a ring holds what a plain array would, whatever is done to it", () =>
   }
 });
 
-Deno.test("a ring lets go of what it pushed out, of what was taken and of what it forgot", () => {
+Deno.test("a ring no longer shows what it pushed out, what was taken and what it forgot", () => {
   const ring = new Ring<string>(2, 1);
   for (const item of ["a", "b", "c"]) ring.push(item);
   assertEquals(ring.since(-Infinity), ["b", "c"]);

@@ -4,7 +4,7 @@ export interface Chart {
   readonly title: string;
   readonly subtitle: string;
   readonly groups: readonly ChartGroup[];
-  readonly footer: string;
+  readonly footer: readonly string[];
 }
 
 export interface ChartGroup {
@@ -28,7 +28,8 @@ const barHeight = 14;
 const barGap = 6;
 const groupHead = 34;
 const chartHead = 66;
-const chartFoot = 36;
+const chartFoot = 58;
+const lineHeight = 20;
 
 const style = `
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
@@ -71,7 +72,11 @@ export function drawChart({ title, subtitle, groups, footer }: Chart): string {
     }
   }
   const height = y + chartFoot;
-  parts.push(text(margin, height - 14, footer, "quiet"));
+  for (const [line, content] of footer.entries()) {
+    parts.push(
+      text(margin, height - 16 - (footer.length - 1 - line) * lineHeight, content, "quiet"),
+    );
+  }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${
     escape(title)
   }">

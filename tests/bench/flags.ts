@@ -30,7 +30,7 @@ Usage: deno task bench [flags]
   --only NAMES       contenders, separated by commas (all)
   --sections NAMES   sections, separated by commas (all)
   --rounds N         how often each cell is measured, contenders taking turns (5; short: 3)
-  --seconds S        how long each measurement takes, after a third of it to warm up (1.5; short: 0.4)
+  --seconds S        how long each measurement takes, after a third of it to warm up (1; short: 0.4)
   --chart FILE       draws the fan-out as SVG
   --json FILE        writes all raw results
   --python PROGRAM   the Python that has fastapi, uvicorn and websockets (python3)
@@ -63,7 +63,7 @@ export function readFlags(
     only: list("--only", text("only"), names.contenders),
     sections: list("--sections", text("sections"), names.sections),
     rounds: positive("--rounds", text("rounds"), isShort ? 3 : 5),
-    seconds: positive("--seconds", text("seconds"), isShort ? 0.4 : 1.5),
+    seconds: positive("--seconds", text("seconds"), isShort ? 0.4 : 1),
     chart: text("chart"),
     json: text("json"),
     python: text("python") ?? "python3",

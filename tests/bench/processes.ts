@@ -12,7 +12,7 @@ const running = new Set<Deno.ChildProcess>();
 
 /** Ends all that was started; for the moment before an early exit. */
 export function endAll(): void {
-  for (const child of running) child.kill("SIGKILL");
+  for (const child of running) kill(child);
 }
 
 export interface ServerProcess extends AsyncDisposable {
@@ -54,7 +54,7 @@ export async function drive<Job extends DriverJob>(
     driver,
     JSON.stringify(job),
   ]);
-  const timer = setTimeout(() => child.kill("SIGKILL"), jobTimeoutMs);
+  const timer = setTimeout(() => kill(child), jobTimeoutMs);
   const { stdout, stderr } = await child.output();
   clearTimeout(timer);
   await end(child);
@@ -78,10 +78,14 @@ function spawn(program: string, args: readonly string[]): Deno.ChildProcess {
 /** Nothing is to be kept, so nobody is asked to shut down. */
 async function end(child: Deno.ChildProcess): Promise<void> {
   if (!running.delete(child)) return;
+  kill(child);
+  await child.status;
+}
+
+function kill(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch {
     // It has ended on its own.
   }
-  await child.status;
 }

@@ -2,7 +2,7 @@
 
 import { Missing } from "./contender.ts";
 
-export class Toolbox implements AsyncDisposable {
+export class Toolbox implements Disposable {
   /** The Python to look for packages in. */
   readonly python: string;
   #folder: string | undefined;
@@ -49,7 +49,8 @@ export class Toolbox implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#folder) await Deno.remove(this.#folder, { recursive: true });
+  [Symbol.dispose](): void {
+    if (this.#folder) Deno.removeSync(this.#folder, { recursive: true });
+    this.#folder = undefined;
   }
 }

@@ -53,12 +53,17 @@ export class MarkerCounter {
       else at = this.#next(at + marker.length, length);
     }
 
-    this.#begun[connection] = buffer[length - 1] === CARET && last !== length - marker.length
-      ? 1
-      : buffer[length - 1] === TILDE && (length > 1 ? buffer[length - 2] === CARET : begun === 1)
-      ? 2
-      : 0;
+    this.#begun[connection] = this.#begunAtEnd(length, begun, last);
     return found;
+  }
+
+  /** How much of a marker stands at the end, when the last whole one begins at `last`. */
+  #begunAtEnd(length: number, begun: number, last: number): number {
+    const buffer = this.#buffer;
+    const isCounted = last >= 0 && last + marker.length === length;
+    if (buffer[length - 1] === CARET) return isCounted ? 0 : 1;
+    if (buffer[length - 1] !== TILDE) return 0;
+    return (length > 1 ? buffer[length - 2] === CARET : begun === 1) ? 2 : 0;
   }
 
   /** Whether a marker of which `begun` bytes were at the end of the last read ends in this one. */

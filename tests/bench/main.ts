@@ -16,7 +16,7 @@ import { Toolbox } from "./toolbox.ts";
 /** What a server and a driver have open besides the connections that are measured. */
 const spareFiles = 200;
 
-async function bench(flags: Flags): Promise<void> {
+async function bench(flags: Flags, tools: Toolbox): Promise<void> {
   const { rounds, seconds } = flags;
   const results = new Results();
   const timing = { seconds, warmSeconds: seconds / 3 };
@@ -25,10 +25,9 @@ async function bench(flags: Flags): Promise<void> {
     .filter(({ name }) => flags.sections?.includes(name) ?? true);
   const machine = describeMachine();
   const date = new Date().toISOString().slice(0, 10);
-  const command = ["deno task bench", ...Deno.args].join(" ");
+  const command = repeatableCommand(Deno.args);
   console.log(`# ${command}\n\n${date} · ${machine}\nMedian of ${rounds} rounds (least–most).\n`);
 
-  await using tools = new Toolbox({ python: flags.python });
   const entrants = await prepare(chosen, flags.only, tools);
   for (const section of chosen) {
     const limit = openFileLimit();
@@ -47,9 +46,19 @@ async function bench(flags: Flags): Promise<void> {
   }
   const fanOut = chosen.find(({ name }) => name === "fan-out");
   if (flags.chart && fanOut) {
-    const footer = `${date} · ${machine} · ${command}`;
+    const footer = [`${date} · ${machine}`, command];
     await Deno.writeTextFile(flags.chart, drawChart(chartOf(fanOut, results, footer)));
   }
+}
+
+/** What repeats a measurement: files and programs of this machine are no part of it. */
+function repeatableCommand(args: readonly string[]): string {
+  const isOwn = /^--(?:chart|json|python)(=|$)/;
+  const kept = args.filter((arg, index) => {
+    const previous = isOwn.exec(args[index - 1] ?? "");
+    return !isOwn.test(arg) && previous?.[1] !== "";
+  });
+  return ["deno task bench", ...kept].join(" ");
 }
 
 /** Makes ready all contenders that the sections name, and says which cannot take part. */
@@ -73,7 +82,7 @@ async function prepare(
   return entrants;
 }
 
-function chartOf(section: Section, results: Results, footer: string): Chart {
+function chartOf(section: Section, results: Results, footer: readonly string[]): Chart {
   const figure = section.figures[0]!;
   const bar = ({ name, title }: Contender, cell: string) => {
     const values = results.values(section.name, cell, name, figure);
@@ -98,25 +107,35 @@ function say(line: string): void {
   console.error(line);
 }
 
-function fail(thrown: unknown): never {
-  endAll();
-  console.error(`bench: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
-  Deno.exit(1);
-}
-
 const names = {
   contenders: contenders.map(({ name }) => name),
   sections: sections({ seconds: 0, warmSeconds: 0 }, new Results()).map(({ name }) => name),
 };
+
+/** Leaves no process and no file behind, whatever ends the benchmark. */
+async function run(flags: Flags): Promise<void> {
+  using tools = new Toolbox({ python: flags.python });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => {
+      endAll();
+      tools[Symbol.dispose]();
+      Deno.exit(1);
+    });
+  }
+  try {
+    await bench(flags, tools);
+  } finally {
+    endAll();
+  }
+}
+
 try {
   const flags = readFlags(Deno.args, names);
-  if (flags === "help") {
-    console.log(helpText(names));
-  } else {
-    Deno.addSignalListener("SIGINT", () => fail("interrupted"));
-    Deno.addSignalListener("SIGTERM", () => fail("interrupted"));
-    await bench(flags);
-  }
+  if (flags === "help") console.log(helpText(names));
+  else await run(flags);
 } catch (thrown) {
-  fail(thrown);
+  console.error(`bench: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+  Deno.exit(1);
 }
+// The listeners of the signals would keep the process alive.
+Deno.exit(0);

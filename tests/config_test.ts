@@ -1,0 +1,280 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import project from "../deno.json" with { type: "json" };
+import { defaultConfig, helpText, readInvocation, settingDescriptions } from "../src/config.ts";
+
+type Environment = Readonly<Record<string, string>>;
+
+function read(args: readonly string[], environment: Environment = {}) {
+  return readInvocation(args, (variable) => environment[variable]);
+}
+
+function configOf(args: readonly string[], environment: Environment = {}) {
+  const invocation = read(args, environment);
+  assert(invocation.kind === "serve", JSON.stringify(invocation));
+  return invocation.config;
+}
+
+function faultsOf(args: readonly string[], environment: Environment = {}) {
+  const invocation = read(args, environment);
+  assert(invocation.kind === "faulty", JSON.stringify(invocation));
+  return invocation.faults;
+}
+
+/** Every setting with a text that is not its default, and what it then is. */
+const given = {
+  port: ["9000", 9000],
+  host: ["::1", "::1"],
+  topics: [" a, b/c ,,__proto__", ["a", "b/c", "__proto__"]],
+  autoCreateTopics: ["true", true],
+  maxHistory: ["0", 0],
+  maxHistoryBytes: ["0", 0],
+  maxSubscriberQueue: ["7", 7],
+  idempotencyWindowSeconds: ["8", 8],
+  maxIdempotencyIds: ["9", 9],
+  maxMessageBytes: ["2048", 2048],
+  maxBufferedBytes: ["4096", 4096],
+  maxControlBacklogBytes: ["8192", 8192],
+  heartbeatIntervalSeconds: ["11", 11],
+  idleTimeoutSeconds: ["12", 12],
+  shutdownTimeoutSeconds: ["13", 13],
+  logLevel: ["debug", "debug"],
+  logFormat: ["json", "json"],
+} as const;
+
+const texts = Object.values(given).map(([text]) => text);
+const values = Object.fromEntries(
+  Object.entries(given).map(([name, [, value]]) => [name, value]),
+) as unknown as ReturnType<typeof defaultConfig>;
+
+Deno.test("the settings are the contract's when nothing is said", () => {
+  const config = configOf([]);
+  assertEquals(config, defaultConfig());
+  assertEquals(
+    [config.port, config.maxHistory, config.maxSubscriberQueue, config.maxMessageBytes],
+    [8000, 100, 50, 65536],
+  );
+  assertEquals([config.heartbeatIntervalSeconds, config.shutdownTimeoutSeconds], [30, 10]);
+  assertEquals([config.topics, config.autoCreateTopics], [[], false]);
+});
+
+Deno.test("every setting can be given in the environment", () => {
+  assertEquals(Object.keys(given).length, settingDescriptions.length);
+  const environment = Object.fromEntries(
+    settingDescriptions.map(({ variable }, index) => [variable, texts[index]!]),
+  );
+  assertEquals(configOf([], environment), values);
+});
+
+Deno.test("every setting can be given as a flag, with a space or with =", () => {
+  const spaced = settingDescriptions.flatMap(({ flag }, index) => [flag, texts[index]!]);
+  assertEquals(configOf(spaced), values);
+  const joined = settingDescriptions.map(({ flag }, index) => `${flag}=${texts[index]}`);
+  assertEquals(configOf(joined), values);
+  assertEquals(configOf(["--", ...spaced]), values, "as npm's users write it");
+});
+
+Deno.test("a flag wins over the environment, and the last of two flags over the first", () => {
+  assertEquals(configOf(["--port", "1"], { PORT: "2", HOST: "h" }).port, 1);
+  assertEquals(configOf(["--port", "1"], { PORT: "no number" }).port, 1);
+  assertEquals(configOf(["--port", "1", "--port=3"], { PORT: "2" }).port, 3);
+  assertEquals(configOf(["--topics", ""], { TOPICS: "a" }).topics, []);
+  assertEquals(
+    configOf(["--auto-create-topics", "false"], { AUTO_CREATE_TOPICS: "true" }).autoCreateTopics,
+    false,
+  );
+});
+
+Deno.test("a yes-or-no flag may stand alone, wherever it stands", () => {
+  assertEquals(configOf(["--auto-create-topics"]).autoCreateTopics, true);
+  const { autoCreateTopics, port } = configOf(["--auto-create-topics", "--port", "5"]);
+  assertEquals([autoCreateTopics, port], [true, 5]);
+});
+
+Deno.test("each bad value is refused by the name it was given under", () => {
+  const cases: [setting: string, bad: string[], says: string][] = [
+    [
+      "PORT",
+      ["", " ", "-1", "65536", "1.5", "1e3", "0x10", "eighty", "80 ", "９", "9".repeat(400)],
+      "must be a whole number from 0 to 65535",
+    ],
+    [
+      "HOST",
+      ["", "a b", "a\nb", "\x1b[31m", "http://x", "x/y"],
+      "must be a host name or an IP address",
+    ],
+    ["TOPICS", ["a b", "..", "a,,b/", "x".repeat(256)], "must be 1 to 255 letters"],
+    ["AUTO_CREATE_TOPICS", ["", "yes", "1", "TRUE"], "must be true or false"],
+    ["MAX_HISTORY", ["-1", "1000001", "many"], "must be a whole number from 0 to 1000000"],
+    ["MAX_SUBSCRIBER_QUEUE", ["0"], "must be a whole number from 1 to 1000000"],
+    ["MAX_MESSAGE_BYTES", ["0", "64k"], "must be a whole number from 1024"],
+    ["HEARTBEAT_INTERVAL_SECONDS", ["0", "30s", "0.5"], "must be a whole number from 1"],
+    ["LOG_LEVEL", ["", "INFO", "constructor", "__proto__"], "must be debug"],
+    ["LOG_FORMAT", ["xml"], "must be auto or text or json"],
+  ];
+  for (const [variable, bad, says] of cases) {
+    const flag = settingDescriptions.find((each) => each.variable === variable)!.flag;
+    for (const text of bad) {
+      const expected = (name: string, fault: string) => {
+        assert(fault.startsWith(`${name} ${says}`), fault);
+        assert(fault.endsWith(`, not ${JSON.stringify(text)}`), fault);
+      };
+      const inEnvironment = faultsOf([], { [variable]: text });
+      assertEquals(inEnvironment.length, 1);
+      expected(variable, inEnvironment[0]!);
+      // A yes-or-no flag stands alone, so that what follows it is an argument of its own.
+      const apart = variable === "AUTO_CREATE_TOPICS" ? [] : [[flag, text]];
+      for (const args of [[`${flag}=${text}`], ...apart]) {
+        const asFlag = faultsOf(args);
+        assertEquals(asFlag.length, 1, JSON.stringify(args));
+        expected(flag, asFlag[0]!);
+      }
+    }
+  }
+});
+
+Deno.test("a flag without its value is refused by name", () => {
+  assertEquals(faultsOf(["--port"]), ['--port must be a whole number from 0 to 65535, not ""']);
+  assertEquals(faultsOf(["--port", "--host", "x"]).length, 1);
+});
+
+Deno.test("whatever is no flag is refused, each by what was written", () => {
+  const unknown = [
+    ...["8000", "--nope", "--nope=1", "-p", "--PORT=1", "--max_history=1", "--maxHistory=1"],
+    ...[
+      "--no-port",
+      "--port.x=1",
+      "--__proto__=1",
+      "--constructor=1",
+      "--toString",
+      "-",
+      "--helpx",
+    ],
+  ];
+  for (const argument of unknown) {
+    const faults = faultsOf([argument]);
+    assertEquals(faults.length, 1, argument);
+    assertStringIncludes(faults[0]!, `${JSON.stringify(argument)} is no flag`);
+  }
+  assertEquals(faultsOf(unknown).length, unknown.length);
+});
+
+Deno.test("all faults are reported at once", () => {
+  const faults = faultsOf(["--port", "99999", "--nope", "--log-level=loud", "what"], {
+    HOST: "",
+    MAX_HISTORY: "-1",
+    TOPICS: "a b",
+    IDLE_TIMEOUT_SECONDS: "12",
+  });
+  assertEquals(
+    faults.map((fault) => fault.split(" ")[0]).sort(),
+    ["--port", '"--nope"', "--log-level", '"what"', "HOST", "MAX_HISTORY", "TOPICS"].sort(),
+  );
+});
+
+Deno.test("--help and --version win over faults", () => {
+  for (const help of ["--help", "-h"]) assertEquals(read([help, "--nope"]).kind, "help");
+  assertEquals(read(["--port", "no", "--version"], { HOST: "" }).kind, "version");
+});
+
+Deno.test("--help tells every setting with its flag, meaning and default", () => {
+  const lines = helpText().split("\n");
+  assertEquals(settingDescriptions.length, Object.keys(defaultConfig()).length);
+  for (const { flag, meaning, default: preset } of settingDescriptions) {
+    const line = lines.find((line) => line.trimStart().startsWith(`${flag} `));
+    assertStringIncludes(line!, meaning);
+    assertStringIncludes(line!, preset === "" ? "" : `(${preset})`);
+  }
+  for (const flag of ["--help, -h", "--version"]) assertStringIncludes(helpText(), flag);
+});
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The command line, as a process of its own with the permissions of the `start` task.
+
+function command(args: readonly string[], environment: Environment = {}): Deno.Command {
+  const [deno, ...task] = project.tasks.start.command.split(" ");
+  assertEquals(deno, "deno");
+  const inherited = ["PATH", "HOME", "DENO_DIR"].map((name) => [name, Deno.env.get(name)]);
+  return new Deno.Command(Deno.execPath(), {
+    args: [...task, ...args],
+    cwd: new URL("..", import.meta.url),
+    clearEnv: true,
+    env: {
+      ...Object.fromEntries(inherited.filter(([, value]) => value !== undefined)),
+      NO_COLOR: "1",
+      ...environment,
+    },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+async function run(args: readonly string[], environment: Environment = {}) {
+  const { code, stdout, stderr } = await command(args, environment).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: decode(stdout), stderr: decode(stderr) };
+}
+
+Deno.test("`tidings --help` prints the settings and ends with 0", async () => {
+  assertEquals(await run(["--help"]), { code: 0, stdout: `${helpText()}\n`, stderr: "" });
+});
+
+Deno.test("`tidings --version` prints the version and ends with 0", async () => {
+  const { code, stdout, stderr } = await run(["--version"], { PORT: "no number" });
+  assertEquals([code, stdout, stderr], [0, `tidings ${project.version}\n`, ""]);
+  assertMatch(stdout, /^tidings \d+\.\d+\.\d+\n$/);
+});
+
+Deno.test("`tidings` with bad settings prints each fault on a line of its own and ends with 2", async () => {
+  const { code, stdout, stderr } = await run(
+    ["--port=no", "--nope\n\x1b[31m"],
+    { MAX_HISTORY: "-1", HOST: "a\nb" },
+  );
+  assertEquals([code, stdout], [2, ""]);
+  assertEquals(stderr.split("\n").map((line) => line.split(" ").slice(0, 2).join(" ")), [
+    'tidings: "--nope\\n\\u001b[31m"',
+    "tidings: --port",
+    "tidings: HOST",
+    "tidings: MAX_HISTORY",
+    "",
+  ]);
+});
+
+Deno.test("`tidings` on a port in use says so in one line and ends with 1", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(taken.addr.port);
+  const { code, stdout, stderr } = await run(["--port", port], { HOST: "127.0.0.1" });
+  assertEquals([code, stdout], [1, ""]);
+  assertEquals(
+    stderr,
+    `tidings: Cannot listen on 127.0.0.1:${port}: the port is in use; try another one with --port\n`,
+  );
+});
+
+Deno.test("`tidings` on an address that this machine has not says so in one line and ends with 1", async () => {
+  const { code, stderr } = await run(["--port=0", "--host=192.0.2.1"]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /^tidings: Cannot listen on 192\.0\.2\.1:0: [^\n]+\n$/);
+});
+
+Deno.test("`tidings` serves as flags and environment say, and ends with 0 when told to", async () => {
+  const environment = { HOST: "127.0.0.1", PORT: "1", TOPICS: "a,b", LOG_LEVEL: "info" };
+  await using process = command(["--port", "0"], environment).spawn();
+  const lines = process.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let logged = "";
+  while (!logged.includes("\n")) {
+    const { value, done } = await lines.read();
+    assert(!done, `ended after ${logged}`);
+    logged += value;
+  }
+  const { message, host, port } = JSON.parse(logged.slice(0, logged.indexOf("\n")));
+  assertEquals([message, host], ["listening", "127.0.0.1"]);
+  const response = await fetch(`http://127.0.0.1:${port}/topics`);
+  const { topics } = await response.json();
+  assertEquals(topics, [{ name: "a", subscribers: 0 }, { name: "b", subscribers: 0 }]);
+
+  process.kill("SIGTERM");
+  while (!(await lines.read()).done);
+  await process.stdout.cancel();
+  assertEquals((await process.status).code, 0);
+});
