@@ -112,15 +112,21 @@ export class Broker implements EngineSink {
     draft: Draft,
     options: PublishOptions,
   ): Awaitable<Receipt | "id_reused" | undefined> {
+    const placed = this.#engine.publish(topic, draft, options);
+    // Most go this way: no promise, no closure.
+    if (placed !== undefined && !(placed instanceof Promise)) return this.#receiptOf(topic, placed);
+    const again = () => this.#engine.publish(topic, draft, options);
     return whenReady(
-      this.#inTopic(topic, () => this.#engine.publish(topic, draft, options)),
-      (placed) => {
-        if (placed === undefined || placed === "id_reused") return placed;
-        const { epoch, offset, duplicate } = placed;
-        const subscribers = duplicate ? 0 : this.#feeds.get(topic)?.size ?? 0;
-        return { epoch, offset, duplicate, subscribers };
-      },
+      this.#orMade(topic, placed, again),
+      (placed) => placed && this.#receiptOf(topic, placed),
     );
+  }
+
+  #receiptOf(topic: string, placed: Placed | "id_reused"): Receipt | "id_reused" {
+    if (placed === "id_reused") return placed;
+    const { epoch, offset, duplicate } = placed;
+    const subscribers = duplicate ? 0 : this.#feeds.get(topic)?.size ?? 0;
+    return { epoch, offset, duplicate, subscribers };
   }
 
   /** Opens a subscription, not yet started. `undefined` when the topic does not exist. */
@@ -129,19 +135,8 @@ export class Broker implements EngineSink {
     subscriber: Subscriber,
     options: SubscribeOptions,
   ): Awaitable<Opened | undefined> {
-    return this.#inTopic(topic, () =>
-      whenReady(this.#feedOf(topic), (feed) => {
-        const subscription = new Subscription(feed, subscriber, options);
-        const joined = feed.join(subscription, options);
-        if (joined instanceof Promise) joined.catch(() => this.abandon(subscription));
-        return whenReady(joined, (started) => {
-          const isOutdated = this.#feeds.get(topic) !== feed;
-          if (started && !isOutdated) return { subscription, started };
-          this.abandon(subscription);
-          // The topic was deleted while the engine was asked, and may have been made again.
-          return isOutdated ? this.subscribe(topic, subscriber, options) : undefined;
-        });
-      }));
+    const open = () => this.#open(topic, subscriber, options);
+    return this.#orMade(topic, open(), open);
   }
 
   /** Ends a subscription; what is already queued for it still goes out. */
@@ -173,12 +168,36 @@ export class Broker implements EngineSink {
     for (const subscription of feed.subscriptions) subscription.end();
   }
 
-  /** Tries again with the topic made, where the settings say so. */
-  #inTopic<T>(topic: string, attempt: () => Awaitable<T | undefined>): Awaitable<T | undefined> {
-    return whenReady(attempt(), (result) => {
-      if (result !== undefined || !this.#options.autoCreateTopics) return result;
-      return whenReady(this.#engine.createTopic(topic), attempt);
+  #open(
+    topic: string,
+    subscriber: Subscriber,
+    options: SubscribeOptions,
+  ): Awaitable<Opened | undefined> {
+    return whenReady(this.#feedOf(topic), (feed) => {
+      const subscription = new Subscription(feed, subscriber, options);
+      const joined = feed.join(subscription, options);
+      if (joined instanceof Promise) joined.catch(() => this.abandon(subscription));
+      return whenReady(joined, (started) => {
+        const isOutdated = this.#feeds.get(topic) !== feed;
+        if (started && !isOutdated) return { subscription, started };
+        this.abandon(subscription);
+        // The topic was deleted while the engine was asked, and may have been made again.
+        return isOutdated ? this.#open(topic, subscriber, options) : undefined;
+      });
     });
+  }
+
+  /** Makes a topic that was missing, where the settings say so, and tries again. */
+  #orMade<T>(
+    topic: string,
+    tried: Awaitable<T | undefined>,
+    again: () => Awaitable<T | undefined>,
+  ): Awaitable<T | undefined> {
+    if (!this.#options.autoCreateTopics) return tried;
+    return whenReady(
+      tried,
+      (result) => result === undefined ? whenReady(this.#engine.createTopic(topic), again) : result,
+    );
   }
 
   #feedOf(topic: string): Awaitable<Feed> {

@@ -7,6 +7,7 @@
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
 const BACKSLASH = 0x5c;
 const CLOSE_BRACKET = 0x5d;
@@ -29,6 +30,24 @@ export function memberText(object: string, name: string): JsonText | undefined {
     if (object.charCodeAt(at) === COMMA) at = skipSpace(object, at + 1);
   }
   return found === undefined ? undefined : onOneLine(found);
+}
+
+/** The text of the value at a path of names, which must be there; of the last one where a name stands twice. */
+export function textOf(object: string, ...path: string[]): JsonText | undefined {
+  const last = `"${path.at(-1)}"`;
+  const at = object.indexOf(last);
+  // Where the name stands once, and nothing is escaped, there is no need to walk down to it: it is there, if anywhere.
+  if (at >= 0 && at === object.lastIndexOf(last) && !object.includes("\\")) {
+    const colon = skipSpace(object, at + last.length);
+    if (object.charCodeAt(colon) === COLON) {
+      const start = skipSpace(object, colon + 1);
+      return onOneLine(object.slice(start, endOfValue(object, start)));
+    }
+  }
+  return path.reduce<string | undefined>(
+    (text, name) => text === undefined ? undefined : memberText(text, name),
+    object,
+  ) as JsonText | undefined;
 }
 
 /** The texts of an array's elements. */

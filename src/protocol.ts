@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import type { ErrorBody } from "./errors.ts";
-import { depthOf, elementTexts, type JsonText, memberText } from "./json_text.ts";
+import { depthOf, elementTexts, type JsonText, textOf } from "./json_text.ts";
 
 /** How deep a payload may nest: what receives it often has a parser that recurses. */
 export const maxPayloadDepth = 128;
@@ -145,30 +145,32 @@ export function decodeCommands(text: string): (Command | Refusal)[] {
 }
 
 function readCommand(value: unknown, text: string): Command | Refusal {
-  const parsed = Request.safeParse(value);
+  // Publishes come most, and need not look for their schema among the others.
+  const isPublish = (value as { type?: unknown } | null)?.type === "publish";
+  const parsed = isPublish ? Publish.safeParse(value) : Request.safeParse(value);
   if (!parsed.success) return refusal(value, describeIssue(value, parsed.error));
   if (parsed.data.type !== "publish") return parsed.data;
 
+  const { type, topic, message, idempotent, request_id } = parsed.data;
   // It is there: the schema has seen it.
-  const payload = payloadText(memberText(text, "message")!);
-  if (payload === undefined) return refusal(value, `Cannot publish: "message.payload" ${tooDeep}`);
-  return { ...parsed.data, message: { id: parsed.data.message.id, payload } };
+  const payload = textOf(text, "message", "payload")!;
+  if (isTooDeep(payload)) return refusal(value, `Cannot publish: "message.payload" ${tooDeep}`);
+  return { type, topic, message: { id: message.id, payload }, idempotent, request_id };
 }
 
 const tooDeep = `must not nest deeper than ${maxPayloadDepth} levels`;
 
-/** The payload of a message that has one, as text; `undefined` when it nests too deep. */
-function payloadText(message: string): JsonText | undefined {
-  const payload = memberText(message, "payload")!;
-  return depthOf(payload) > maxPayloadDepth ? undefined : payload;
+function isTooDeep(payload: JsonText): boolean {
+  // A short one cannot nest deep: each level takes two characters.
+  return payload.length >= 2 * maxPayloadDepth && depthOf(payload) > maxPayloadDepth;
 }
 
 /** Reads one message of an HTTP publish. Answers what is wrong with it as text. */
 export function decodePosted(text: string): { draft: Draft; idempotent: boolean } | string {
   const parsed = PostedMessage.safeParse(JSON.parse(text));
   if (!parsed.success) return describeField(parsed.error);
-  const payload = payloadText(text);
-  if (payload === undefined) return `"payload" ${tooDeep}`;
+  const payload = textOf(text, "payload")!;
+  if (isTooDeep(payload)) return `"payload" ${tooDeep}`;
   const { id = crypto.randomUUID(), idempotent = false } = parsed.data;
   return { draft: { id, payload }, idempotent };
 }
@@ -261,6 +263,17 @@ export type ServerMessage = Ack | ErrorMessage | Pong | Info;
 /** The text frame that carries a message. */
 export function encode(message: ServerMessage): string {
   return JSON.stringify(message);
+}
+
+/** The ack of a publish, the answer that is sent most: by hand, because only the request id needs escaping. */
+export function encodeReceipt(
+  { request_id, topic }: Publish,
+  { epoch, offset, duplicate }: Position & { readonly duplicate: boolean },
+  subscribers: number,
+): string {
+  const request = request_id === undefined ? "" : `"request_id":${JSON.stringify(request_id)},`;
+  const repeated = duplicate ? ',"duplicate":true' : "";
+  return `{"type":"ack",${request}"topic":"${topic}","status":"ok","ts":"${timestamp()}","epoch":"${epoch}","offset":${offset},"subscribers":${subscribers}${repeated}}`;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   decodeCommand,
   decodeCommands,
   encode,
+  encodeReceipt,
   type Info,
   type Publish,
   type Refusal,
@@ -143,29 +144,31 @@ export class Session implements Subscriber {
   #publish(command: Publish): Awaitable<void> {
     if (this.#isDraining) return this.#refuse(command, shuttingDown("publish"));
     const options = command.idempotent ? this.#idempotently : this.#plainly;
-    return whenReady(
-      this.#broker.publish(command.topic, command.message, options),
-      (receipt) => {
-        if (receipt === undefined) {
-          this.#refuse(command, topicNotFound("publish to", command.topic));
-        } else if (receipt === "id_reused") {
-          this.#refuse(command, idReused);
-        } else {
-          this.#confirm(command, receipt);
-        }
-      },
-    );
+    const receipt = this.#broker.publish(command.topic, command.message, options);
+    if (receipt instanceof Promise) {
+      return receipt.then((receipt) => this.#answerPublish(command, receipt));
+    }
+    this.#answerPublish(command, receipt);
   }
 
-  #confirm(command: Publish, { epoch, offset, duplicate, subscribers }: Receipt): void {
+  #answerPublish(command: Publish, receipt: Receipt | "id_reused" | undefined): void {
+    if (receipt === undefined) {
+      return this.#refuse(command, topicNotFound("publish to", command.topic));
+    }
+    if (receipt === "id_reused") return this.#refuse(command, idReused);
+    const muted = receipt.duplicate ? 0 : this.#noteMuted(command.topic, receipt.offset);
+    this.outlet.control(encodeReceipt(command, receipt, receipt.subscribers - muted));
+  }
+
+  /** Answers how many of its subscriptions do not get its own message. */
+  #noteMuted(topic: string, offset: number): number {
     let muted = 0;
     for (const subscription of this.#muted) {
-      if (duplicate || subscription.topic !== command.topic) continue;
+      if (subscription.topic !== topic) continue;
       subscription.noteMuted(offset);
       muted++;
     }
-    const receipt = { epoch, offset, subscribers: subscribers - muted };
-    this.#acknowledge(command, duplicate ? { ...receipt, duplicate } : receipt);
+    return muted;
   }
 
   #subscribe(command: Subscribe): Awaitable<void> {
@@ -218,7 +221,7 @@ export class Session implements Subscriber {
     this.#muted.delete(subscription);
   }
 
-  #acknowledge(command: Publish | Subscribe | Unsubscribe, details?: AckDetails): void {
+  #acknowledge(command: Subscribe | Unsubscribe, details?: AckDetails): void {
     const { request_id, topic } = command;
     this.#send({ type: "ack", request_id, topic, status: "ok", ts: timestamp(), ...details });
   }
