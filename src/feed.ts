@@ -178,6 +178,7 @@ export class Feed implements TurnJob {
   /** The fan-out. */
   #deliver(message: Message): void {
     this.#last = message.offset;
+    this.#turn.allowDirect();
     for (const subscription of this.#live) {
       if (!subscription.receive(message)) this.#fallBehind(subscription, message.offset);
     }
