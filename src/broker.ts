@@ -175,10 +175,14 @@ export class Broker implements EngineSink {
   ): Awaitable<Opened | undefined> {
     return whenReady(this.#feedOf(topic), (feed) => {
       const subscription = new Subscription(feed, subscriber, options);
-      return whenReady(feed.join(subscription, options), (started) => {
-        if (started) return { subscription, started };
+      const joined = feed.join(subscription, options);
+      if (joined instanceof Promise) joined.catch(() => this.abandon(subscription));
+      return whenReady(joined, (started) => {
+        const isOutdated = this.#feeds.get(topic) !== feed;
+        if (started && !isOutdated) return { subscription, started };
         this.abandon(subscription);
-        return undefined;
+        // The topic was deleted while the engine was asked, and may have been made again.
+        return isOutdated ? this.#open(topic, subscriber, options) : undefined;
       });
     });
   }
@@ -197,14 +201,19 @@ export class Broker implements EngineSink {
   }
 
   #feedOf(topic: string): Awaitable<Feed> {
-    const existing = this.#feeds.get(topic);
-    if (existing) return existing;
+    const feed = this.#feeds.get(topic) ?? this.#makeFeed(topic);
+    return whenReady(feed.listening, () => feed);
+  }
+
+  #makeFeed(topic: string): Feed {
     const feed = new Feed(topic, this.#engine, {
       maxQueue: this.#options.maxSubscriberQueue,
       turn: this.#turn,
     });
     this.#feeds.set(topic, feed);
-    return whenReady(this.#engine.listen(topic), () => feed);
+    const { listening } = feed;
+    if (listening instanceof Promise) listening.catch(() => this.#dropIfUnused(feed));
+    return feed;
   }
 
   #dropIfUnused(feed: Feed): void {

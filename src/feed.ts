@@ -54,6 +54,8 @@ export function whyNotRecovered(since: Position, history: History): Recovery["re
 /** One topic in this process. */
 export class Feed implements TurnJob {
   readonly topic: string;
+  /** Ready when the engine carries this topic's events. */
+  readonly listening: Awaitable<void>;
   readonly #engine: Engine;
   readonly #turn: Turn;
   /** Live ones that get each message at once. */
@@ -79,6 +81,7 @@ export class Feed implements TurnJob {
     this.#engine = engine;
     this.#turn = options.turn;
     this.window = new Ring(options.maxQueue, 1);
+    this.listening = engine.listen(topic);
   }
 
   /** Offset of the last message handed on. */
@@ -266,9 +269,10 @@ export class Feed implements TurnJob {
     if (offset + 1 >= this.window.first) return [];
     return whenReady(this.#engine.read(this.topic, { after: offset }), (history) => {
       const messages = history?.messages ?? [];
-      const newest = messages.at(-1);
-      if (!newest) return messages;
-      return whenReady(this.#readUpToWindow(newest.offset), (rest) => [...messages, ...rest]);
+      // What history has given up already is told as lost.
+      if (messages[0]?.offset !== offset + 1) return [];
+      const newest = messages.at(-1)!.offset;
+      return whenReady(this.#readUpToWindow(newest), (rest) => [...messages, ...rest]);
     });
   }
 
@@ -281,8 +285,8 @@ export class Feed implements TurnJob {
         const history = await this.#engine.read(this.topic, { after: this.#last });
         if (!history || history.epoch !== this.#epoch) break;
         for (const message of history.messages) this.#early.set(message.offset, message);
-        const oldest = history.messages[0]?.offset ?? history.offset + 1;
-        if (oldest > this.#last + 1) this.#skipTo(oldest);
+        const held = history.messages[0]?.offset ?? history.offset + 1;
+        if (held > this.#last + 1) this.#skipTo(Math.min(held, ...this.#early.keys()));
         this.#deliverEarly();
       }
     } catch {

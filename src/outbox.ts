@@ -76,6 +76,8 @@ export class Outbox implements Outlet {
   }
 
   wait(waiting: Waiting): void {
+    // It may come while there is room, and must not be overtaken. While draining there are others before it.
+    if (this.#backlog.isEmpty()) this.#room = 0;
     this.#queue(waiting);
   }
 

@@ -91,6 +91,9 @@ export class Session implements Subscriber {
   }
 
   topicDeleted(subscription: Subscription): void {
+    const { topic, clientId } = subscription;
+    // One whose ack is still to come is not known to the client.
+    if (this.#subscriptions.get(keyOf(topic, clientId)) !== subscription) return;
     this.#remove(subscription);
     this.inform({ msg: "topic_deleted", topic: subscription.topic });
   }

@@ -69,6 +69,8 @@ export class Subscription implements Waiting {
   #muted: number[] = [];
   /** The offset up to which this turn at the outlet goes, so that a busy topic does not keep others from theirs. */
   #turnEnd: number | undefined;
+  /** It has given up its turn at the outlet until the engine answers. */
+  #isAsking = false;
   #closed = false;
 
   constructor(feed: Feed, subscriber: Subscriber, options: SubscriptionOptions) {
@@ -152,7 +154,8 @@ export class Subscription implements Waiting {
     while (this.#cursor < this.#turnEnd) {
       const stretch = this.#nextStretch();
       if (stretch instanceof Promise) {
-        void stretch.then((messages) => this.#continueWith(messages));
+        this.#isAsking = true;
+        void stretch.catch(() => []).then((messages) => this.#continueWith(messages));
         return true;
       }
       if (!this.#handOn(stretch, this.#outlet)) return false;
@@ -170,6 +173,7 @@ export class Subscription implements Waiting {
   /** Ends it. What waits is still handed on, and nothing that is published from now on. */
   close(): void {
     if (this.feed.isBehind(this)) this.#holdRest();
+    if (this.#isAsking) this.#outlet.wait(this);
     this.abandon();
   }
 
@@ -242,6 +246,7 @@ export class Subscription implements Waiting {
 
   /** Goes on with what an engine had to be asked for. */
   #continueWith(messages: readonly Message[]): void {
+    this.#isAsking = false;
     if (this.#closed) return;
     this.#handOn(messages, this.#outlet);
     this.#outlet.wait(this);

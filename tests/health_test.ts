@@ -1,7 +1,8 @@
 /** `--health`: what a container asks, without a shell or curl. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { ServerProcess, tidings } from "./programs.ts";
+import { tidings } from "./programs.ts";
+import { ServerProcess } from "./server_process.ts";
 
 Deno.test("--health ends with 0 where a server answers", async () => {
   await using server = await ServerProcess.start();

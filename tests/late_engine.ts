@@ -24,6 +24,7 @@ export class LateEngine implements Engine {
   readonly #random: Random;
   /** What is on its way, by topic. */
   readonly #underWay = new Map<string, (() => void)[]>();
+  readonly #answering = new Set<Promise<void>>();
   /** What is lost until its topic is deleted, by topic. */
   readonly #lost = new Map<string, (() => void)[]>();
 
@@ -79,7 +80,10 @@ export class LateEngine implements Engine {
 
   unlisten(): void {}
 
-  close(): void {}
+  /** Comes to rest: every answer is given. */
+  async close(): Promise<void> {
+    while (this.#answering.size > 0) await Promise.all(this.#answering);
+  }
 
   /** One in 20 is lost, one in 10 comes twice, and up to 8 wait for each other in a random order. */
   #carry(sink: EngineSink, topic: string, epoch: string, message: Message): void {
@@ -95,10 +99,15 @@ export class LateEngine implements Engine {
   }
 
   async #late<T>(answer: T): Promise<T> {
-    for (let turns = this.#random.below(4); turns > 0; turns--) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
+    const turns = this.#wait(this.#random.below(4));
+    this.#answering.add(turns);
+    await turns;
+    this.#answering.delete(turns);
     return answer;
+  }
+
+  async #wait(turns: number): Promise<void> {
+    for (; turns > 0; turns--) await new Promise((resolve) => setTimeout(resolve, 0));
   }
 }
 

@@ -5,9 +5,9 @@ import { ServerProcess } from "./server_process.ts";
 
 Deno.test("SIGTERM: what was acked reaches every healthy subscriber before its 1001, and the process ends with 0", async () => {
   await using server = await ServerProcess.start({
-    TOPICS: "t",
-    SHUTDOWN_TIMEOUT_SECONDS: "3",
-    MAX_BUFFERED_BYTES: "65536",
+    topics: ["t"],
+    shutdownTimeoutSeconds: 3,
+    maxBufferedBytes: 65_536,
   });
   const subscribers = await Promise.all(Array.from({ length: 199 }, () => Client.connect(server)));
   await Promise.all(subscribers.map((subscriber) => subscriber.request(subscribe("t"))));
@@ -56,7 +56,7 @@ Deno.test("SIGTERM: what was acked reaches every healthy subscriber before its 1
 });
 
 Deno.test("a slow subscriber that reads on after SIGTERM gets all that was queued, then its 1001", async () => {
-  await using server = await ServerProcess.start({ TOPICS: "t", MAX_BUFFERED_BYTES: "1048576" });
+  await using server = await ServerProcess.start({ topics: ["t"] });
   const slow = await RawClient.connect(server.port);
   await slow.sendJson(subscribe("t"));
   await slow.readJson();
@@ -82,7 +82,7 @@ Deno.test("a slow subscriber that reads on after SIGTERM gets all that was queue
 });
 
 Deno.test("a second signal ends the process at once", async () => {
-  await using server = await ServerProcess.start({ TOPICS: "t", SHUTDOWN_TIMEOUT_SECONDS: "60" });
+  await using server = await ServerProcess.start({ topics: ["t"], shutdownTimeoutSeconds: 60 });
   using stalled = await RawClient.connect(server.port);
   await stalled.sendJson({ type: "ping" });
   await until(async () => (await getJson(server, "/stats")).connections === 1, "it is connected");
@@ -130,8 +130,8 @@ Deno.test("a peer that reads nothing while messages wait for it is gone too", as
 
 Deno.test("out of file descriptors the server goes on, and listens again when there are some", async () => {
   await using server = await ServerProcess.start(
-    { TOPICS: "t" },
-    ([command, ...args]) => ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", command!, ...args],
+    { topics: ["t"] },
+    ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"],
   );
   await using witness = await Client.connect(server);
   await witness.request(subscribe("t"));

@@ -1,4 +1,4 @@
-/** Programs as a user runs them: the server as a process of its own, curl, and wscat. */
+/** Programs as a user runs them: the command line of tidings, curl, and wscat. */
 
 import project from "../deno.json" with { type: "json" };
 import { settingDescriptions } from "../src/config.ts";
@@ -27,69 +27,27 @@ function isFile(path: string): boolean {
   }
 }
 
-/** The server in a process of its own. */
-export class ServerProcess implements AsyncDisposable {
-  readonly port: number;
-  readonly #process: Deno.ChildProcess;
-  readonly #stderr: Lines;
-  readonly #folder: string;
-
-  private constructor(process: Deno.ChildProcess, stderr: Lines, port: number, folder: string) {
-    this.#process = process;
-    this.#stderr = stderr;
-    this.port = port;
-    this.#folder = folder;
-  }
-
-  /** Starts it on a free port and waits until it listens. */
-  static async start(...flags: string[]): Promise<ServerProcess> {
-    const folder = await Deno.makeTempDir();
-    const process = tidings(["--port", "0", ...flags], { cwd: folder, stderr: "piped" }).spawn();
-    const stderr = new Lines(process.stderr);
-    const seen: string[] = [];
-    for (;;) {
-      const line = await stderr.next();
-      if (line === undefined) throw new Error(`The server did not start:\n${seen.join("\n")}`);
-      seen.push(line);
-      if (!line.includes('"listening"')) continue;
-      return new ServerProcess(process, stderr, JSON.parse(line).port, folder);
-    }
-  }
-
-  /** Sends SIGTERM to the server itself, and answers the code that it ends with. */
-  async stop(): Promise<number> {
-    this.#process.kill("SIGTERM");
-    while (await this.#stderr.next() !== undefined);
-    return (await this.#process.status).code;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-      await this.#stderr.cancel();
-    } catch {
-      // It was stopped.
-    }
-    await this.#process.status;
-    await Deno.remove(this.#folder);
-  }
+/** How to run tidings, besides what it is told. */
+export interface RunOptions extends Deno.CommandOptions {
+  /** A command that runs the one behind it, as `nice` does. */
+  readonly wrapper?: readonly string[];
 }
 
 /**
  * The command line of tidings: as `deno task start` runs it, with the same permissions and no setting from the
  * environment; or the binary that `TIDINGS_BINARY` names, with an empty environment and in `options.cwd`.
  */
-export function tidings(args: string[], options: Deno.CommandOptions = {}): Deno.Command {
+export function tidings(args: string[], { wrapper = [], ...options }: RunOptions = {}) {
   const binary = Deno.env.get("TIDINGS_BINARY");
-  if (binary) {
-    return new Deno.Command(Deno.realPathSync(binary), { ...options, args, clearEnv: true });
-  }
-  return new Deno.Command(Deno.execPath(), {
+  const program = binary
+    ? [Deno.realPathSync(binary)]
+    : [Deno.execPath(), "run", ...permissionFlags("start"), "src/main.ts"];
+  const [command, ...rest] = [...wrapper, ...program, ...args];
+  return new Deno.Command(command!, {
     ...options,
-    args: ["run", ...permissionFlags("start"), "src/main.ts", ...args],
-    cwd: root,
+    args: rest,
     clearEnv: true,
-    env: environmentWithoutSettings(),
+    ...(binary ? {} : { cwd: root, env: environmentWithoutSettings() }),
   });
 }
 
@@ -113,12 +71,12 @@ export async function shell(line: string, { port }: { port: number }): Promise<R
 export class Wscat implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #stdout: Lines;
+  readonly #stdout: AsyncGenerator<string>;
 
   private constructor(process: Deno.ChildProcess) {
     this.#process = process;
     this.#stdin = process.stdin.getWriter();
-    this.#stdout = new Lines(process.stdout);
+    this.#stdout = linesOf(process.stdout);
   }
 
   /**
@@ -153,8 +111,8 @@ export class Wscat implements AsyncDisposable {
 
   async #find(wanted: (message: Received) => boolean): Promise<Received> {
     for (;;) {
-      const line = await this.#stdout.next();
-      if (line === undefined) throw new Error("wscat ended");
+      const { value: line, done } = await this.#stdout.next();
+      if (done) throw new Error("wscat ended");
       const message = JSON.parse(line.replace(/^(> )*/, ""));
       if (wanted(message)) return message;
     }
@@ -163,36 +121,17 @@ export class Wscat implements AsyncDisposable {
   /** Ends its input, as Ctrl+D does; wscat closes the connection and ends. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stdin.close();
-    await this.#stdout.cancel();
+    await this.#stdout.return(undefined);
     await this.#process.status;
   }
 }
 
 /** A program's output, line by line. */
-class Lines {
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  #rest = "";
-
-  constructor(bytes: ReadableStream<Uint8Array<ArrayBuffer>>) {
-    this.#lines = bytes.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  /** The next line; `undefined` when the output has ended. */
-  async next(): Promise<string | undefined> {
-    for (;;) {
-      const end = this.#rest.indexOf("\n");
-      if (end >= 0) {
-        const line = this.#rest.slice(0, end);
-        this.#rest = this.#rest.slice(end + 1);
-        return line;
-      }
-      const { value, done } = await this.#lines.read();
-      if (done) return undefined;
-      this.#rest += value;
-    }
-  }
-
-  async cancel(): Promise<void> {
-    await this.#lines.cancel();
+export async function* linesOf(output: ReadableStream<Uint8Array<ArrayBuffer>>) {
+  let rest = "";
+  for await (const text of output.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
   }
 }

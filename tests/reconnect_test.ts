@@ -57,7 +57,7 @@ class Wanderer {
 
 Deno.test("1,000 clients that lose their connection under load and come back with since miss nothing", async () => {
   const random = new Random();
-  await using server = await ServerProcess.start({ TOPICS: "t", MAX_HISTORY: "1000" });
+  await using server = await ServerProcess.start({ topics: ["t"], maxHistory: 1000 });
   const wanderers = Array.from({ length: clients }, () => new Wanderer());
   for (const wanderer of wanderers) await wanderer.connect(server.port);
 
@@ -90,7 +90,7 @@ Deno.test("1,000 clients that lose their connection under load and come back wit
 });
 
 Deno.test("a client that comes back too late is told that it missed something", async () => {
-  await using server = await ServerProcess.start({ TOPICS: "t", MAX_HISTORY: "10" });
+  await using server = await ServerProcess.start({ topics: ["t"], maxHistory: 10 });
   const wanderer = new Wanderer();
   await wanderer.connect(server.port);
   await wanderer.lose();

@@ -1,54 +1,36 @@
-/** The server as a process of its own: for signals, exit codes, and memory that is not the test's. */
+/** The server as a process of its own: for signals, exit codes, permissions, and memory that is not the test's. */
 
+import type { Config } from "../src/config.ts";
 import type { Received } from "./harness.ts";
-
-const main = new URL("../src/main.ts", import.meta.url).pathname;
+import { linesOf, tidings } from "./programs.ts";
 
 export class ServerProcess implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #logEnded: Promise<void>;
-  readonly port: number;
+  port = 0;
   /** The lines of its log, parsed. */
-  readonly logged: Received[];
+  readonly logged: Received[] = [];
+  readonly #process: Deno.ChildProcess;
+  readonly #folder: string;
+  readonly #listening = Promise.withResolvers<number>();
+  readonly #logEnded: Promise<void>;
 
-  private constructor(
-    child: Deno.ChildProcess,
-    port: number,
-    logged: Received[],
-    ended: Promise<void>,
-  ) {
-    this.#child = child;
-    this.port = port;
-    this.logged = logged;
-    this.#logEnded = ended;
+  private constructor(process: Deno.ChildProcess, folder: string) {
+    this.#process = process;
+    this.#folder = folder;
+    this.#logEnded = this.#readLog();
   }
 
-  /** Starts it on a free port, and waits until it listens. `launcher` may wrap the command, as `sh -c` does. */
+  /** Starts it on a free port, and waits until it listens. `wrapper` is a command that runs the one behind it. */
   static async start(
-    settings: Record<string, string> = {},
-    launcher: (command: string[]) => string[] = (command) => command,
+    settings: Partial<Config> = {},
+    wrapper: readonly string[] = [],
   ): Promise<ServerProcess> {
-    const [command, ...args] = launcher([Deno.execPath(), "run", "--no-prompt", "-A", main]);
-    const child = new Deno.Command(command!, {
-      args,
-      env: { HOST: "127.0.0.1", PORT: "0", LOG_FORMAT: "json", ...settings },
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    const logged: Received[] = [];
-    let heard = (_port: number) => {};
-    const listening = new Promise<number>((resolve) => heard = resolve);
-    const ended = readLines(child.stderr, (line) => {
-      const entry = line.startsWith("{") ? JSON.parse(line) : { message: line };
-      logged.push(entry);
-      if (entry.message === "listening") heard(entry.port);
-    });
-    const port = await Promise.race([
-      listening,
-      ended.then(() => Promise.reject(new Error(`Cannot start: ${JSON.stringify(logged)}`))),
-    ]);
-    return new ServerProcess(child, port, logged, ended);
+    const flags = Object.entries({ port: 0, host: "127.0.0.1", ...settings })
+      .flatMap(([name, value]) => [flagOf(name), String(value)]);
+    const cwd = await Deno.makeTempDir();
+    const piped = { stdin: "null", stdout: "null", stderr: "piped" } as const;
+    const server = new ServerProcess(tidings(flags, { wrapper, cwd, ...piped }).spawn(), cwd);
+    server.port = await server.#listening.promise;
+    return server;
   }
 
   get url(): string {
@@ -56,36 +38,49 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   signal(signal: Deno.Signal): void {
-    this.#child.kill(signal);
+    this.#process.kill(signal);
   }
 
   /** How it ended. */
   get status(): Promise<Deno.CommandStatus> {
-    return this.#child.status;
+    return this.#process.status;
+  }
+
+  /** Sends SIGTERM, and answers the code that it ends with. */
+  async stop(): Promise<number> {
+    this.signal("SIGTERM");
+    return (await this.status).code;
   }
 
   /** Bytes of memory that it holds. */
   async residentBytes(): Promise<number> {
-    const status = await Deno.readTextFile(`/proc/${this.#child.pid}/status`);
+    const status = await Deno.readTextFile(`/proc/${this.#process.pid}/status`);
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      this.#child.kill("SIGKILL");
+      this.signal("SIGKILL");
     } catch {
       // It has ended already.
     }
-    await this.#child.status;
+    await this.status;
     await this.#logEnded;
+    // Fails when it has left a file there.
+    await Deno.remove(this.#folder);
+  }
+
+  async #readLog(): Promise<void> {
+    for await (const line of linesOf(this.#process.stderr)) {
+      const entry = line.startsWith("{") ? JSON.parse(line) : { message: line };
+      this.logged.push(entry);
+      if (entry.message === "listening") this.#listening.resolve(entry.port);
+    }
+    this.#listening.reject(new Error(`Cannot start: ${JSON.stringify(this.logged)}`));
   }
 }
 
-async function readLines(stream: ReadableStream<Uint8Array>, take: (line: string) => void) {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    lines.forEach(take);
-  }
+/** `maxHistory` is `--max-history`. */
+function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

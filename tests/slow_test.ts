@@ -48,7 +48,7 @@ function count(from: number, to: number): number[] {
 }
 
 Deno.test("a stalled subscriber costs less than 10 MB", async () => {
-  await using server = await ServerProcess.start({ TOPICS: "t" });
+  await using server = await ServerProcess.start({ topics: ["t"] });
   await using publisher = await Client.connect(server);
   await flood(publisher, 2 * messages);
   const before = await server.residentBytes();

@@ -6,7 +6,7 @@
 import { encodeFrame, handshake, takeFrame } from "./frames.ts";
 import type { Received } from "./harness.ts";
 
-export class TcpClient {
+export class TcpClient implements AsyncDisposable {
   /** All messages received, in order. */
   readonly received: Received[] = [];
   /** How the connection ended: 1006 when without a close frame. */
@@ -69,6 +69,10 @@ export class TcpClient {
   async close(): Promise<void> {
     if (!this.#ended) await this.#write(encodeFrame(8, new Uint8Array([0x03, 0xe8])));
     await this.closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /** Breaks off. */

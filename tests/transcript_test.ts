@@ -5,7 +5,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Received } from "./harness.ts";
-import { missingPrograms, ServerProcess, shell, Wscat } from "./programs.ts";
+import { missingPrograms, shell, Wscat } from "./programs.ts";
+import { ServerProcess } from "./server_process.ts";
 
 const missing = missingPrograms("curl", "wscat");
 const ignore = missing.length > 0;
@@ -82,7 +83,7 @@ Deno.test({ name: "the REST endpoints answer curl as described", ignore }, async
 });
 
 Deno.test({ name: "the WebSocket messages are answered as printed", ignore }, async () => {
-  await using server = await startServer("--topics", "orders");
+  await using server = await startServer("orders");
   await using wscat = await Wscat.connect(server);
   const message = {
     id: "a1b2c3d4-e5f6-7890-1234-567890abcdef",
@@ -135,7 +136,7 @@ Deno.test({ name: "the WebSocket messages are answered as printed", ignore }, as
 });
 
 Deno.test({ name: "the sequence diagram is what happens", ignore }, async () => {
-  await using server = await startServer("--topics", "topic-A");
+  await using server = await startServer("topic-A");
   await using subscriber1 = await Wscat.connect(server);
   await using subscriber2 = await Wscat.connect(server);
   await using publisher = await Wscat.connect(server);
@@ -173,8 +174,8 @@ Deno.test({ name: "the sequence diagram is what happens", ignore }, async () => 
 /** Stands for any time stamp. */
 const ts = "2025-08-25T10:00:00Z";
 
-function startServer(...flags: string[]): Promise<ServerProcess> {
-  return ServerProcess.start("--heartbeat-interval-seconds", "1", ...flags);
+function startServer(...topics: string[]): Promise<ServerProcess> {
+  return ServerProcess.start({ topics, heartbeatIntervalSeconds: 1 });
 }
 
 function ack(topic: string, request_id: string) {
