@@ -38,6 +38,7 @@ const Page = z.object({
     .default(100),
 });
 
+/** What the routes go by. */
 export interface MessageRoutesOptions {
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
