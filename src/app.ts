@@ -7,7 +7,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
-import { checkHost, limitBody, refuseInvalid, requireJson } from "./http.ts";
+import { answerOddHost, makeHostCheck, refuseInvalid, requireJson } from "./http.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
 import { TopicName } from "./protocol.ts";
@@ -24,13 +24,15 @@ export interface AppParts {
   readonly uptimeSeconds: () => number;
 }
 
+/** Answers requests, whatever is in them. */
+export interface App {
+  fetch(request: Request): Response | Promise<Response>;
+}
+
 /** All routes of the server. `GET /ws` alone needs a real connection under it. */
-export function createApp(parts: AppParts): Hono {
+export function createApp(parts: AppParts): App {
   const { broker, sockets, log, maxMessageBytes, isDraining, uptimeSeconds } = parts;
   const app = new Hono();
-
-  app.use(checkHost);
-  app.on("POST", ["/topics", "/topics/:name/messages"], requireJson, limitBody(maxMessageBytes));
 
   app.get("/", (context) => context.text(welcome(new URL(context.req.url).host)));
 
@@ -49,7 +51,7 @@ export function createApp(parts: AppParts): Hono {
 
   app.post(
     "/topics",
-    requireJson,
+    requireJson(maxMessageBytes),
     zValidator("json", NewTopic, refuseInvalid("create topic")),
     async (context) => {
       const { name } = context.req.valid("json");
@@ -71,7 +73,7 @@ export function createApp(parts: AppParts): Hono {
     },
   );
 
-  app.route("/", createMessageRoutes(broker, isDraining));
+  app.route("/", createMessageRoutes(broker, { isDraining, maxMessageBytes }));
 
   app.get("/health", async (context) => {
     const counts = {
@@ -107,11 +109,16 @@ export function createApp(parts: AppParts): Hono {
     });
   });
 
-  refuseOtherMethods(app);
-
   app.notFound((context) => {
-    const message = `Cannot find ${JSON.stringify(context.req.path)}: GET / lists what is here`;
-    return answerError(context, new RequestError({ code: "BAD_REQUEST", message }, 404));
+    const { method, path } = context.req;
+    const allow = methodsAt(app, path).join(", ");
+    if (allow === "") {
+      const message = `Cannot find ${JSON.stringify(path)}: GET / lists what is here`;
+      return answerError(context, new RequestError({ code: "BAD_REQUEST", message }, 404));
+    }
+    if (method === "OPTIONS") return context.body(null, 204, { allow });
+    const message = `Cannot ${method} ${JSON.stringify(path)}: try ${allow}`;
+    return answerError(context, new RequestError({ code: "BAD_REQUEST", message }, 405, { allow }));
   });
 
   app.onError((thrown, context) => {
@@ -125,32 +132,20 @@ export function createApp(parts: AppParts): Hono {
     return answerError(context, new RequestError({ code: "INTERNAL", message }));
   });
 
-  return app;
+  const hasGoodHost = makeHostCheck();
+  return { fetch: (request) => hasGoodHost(request) ? app.fetch(request) : answerOddHost() };
 }
 
 const NewTopic = z.object({ name: TopicName }, "must be a JSON object");
 const NamedTopic = z.object({ name: TopicName });
 
-/** Answers every path that has a route, asked with a method that it has not: 405, and `OPTIONS` with what there is. */
-function refuseOtherMethods(app: Hono): void {
-  const methodsOf = new Map<string, Set<string>>();
-  for (const { path, method } of app.routes) {
-    if (method === "ALL") continue;
-    const methods = methodsOf.get(path) ?? new Set(["OPTIONS"]);
-    methods.add(method);
-    if (method === "GET") methods.add("HEAD");
-    methodsOf.set(path, methods);
-  }
-  for (const [path, methods] of methodsOf) {
-    const allow = [...methods].sort().join(", ");
-    app.all(path, (context) => {
-      if (context.req.method === "OPTIONS") return context.body(null, 204, { allow });
-      const message = `Cannot ${context.req.method} ${
-        JSON.stringify(context.req.path)
-      }: try ${allow}`;
-      throw new RequestError({ code: "BAD_REQUEST", message }, 405, { allow });
-    });
-  }
+/** The methods for which a path has a route. A fallback route for the others would slow down every request. */
+function methodsAt(app: Hono, path: string): string[] {
+  const methods = ["DELETE", "GET", "POST"].filter((method) =>
+    app.router.match(method, path)[0].length > 0
+  );
+  if (methods.length === 0) return [];
+  return [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].sort();
 }
 
 function answerError(context: Context, { body, status, headers }: RequestError): Response {

@@ -181,6 +181,7 @@ export class Feed implements TurnJob {
   /** The fan-out. */
   #deliver(message: Message): void {
     this.#last = message.offset;
+    this.#turn.allowDirect();
     for (const subscription of this.#live) {
       if (!subscription.receive(message)) this.#fallBehind(subscription, message.offset);
     }
@@ -284,9 +285,8 @@ export class Feed implements TurnJob {
         const history = await this.#engine.read(this.topic, { after: this.#last });
         if (!history || history.epoch !== this.#epoch) break;
         for (const message of history.messages) this.#early.set(message.offset, message);
-        let oldest = Infinity;
-        for (const offset of this.#early.keys()) oldest = Math.min(oldest, offset);
-        if (oldest > this.#last + 1) this.#skipTo(oldest);
+        const held = history.messages[0]?.offset ?? history.offset + 1;
+        if (held > this.#last + 1) this.#skipTo(Math.min(held, ...this.#early.keys()));
         this.#deliverEarly();
       }
     } catch {

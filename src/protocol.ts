@@ -165,9 +165,12 @@ function isTooDeep(payload: JsonText): boolean {
   return payload.length >= 2 * maxPayloadDepth && depthOf(payload) > maxPayloadDepth;
 }
 
-/** Reads one message of an HTTP publish. Answers what is wrong with it as text. */
-export function decodePosted(text: string): { draft: Draft; idempotent: boolean } | string {
-  const parsed = PostedMessage.safeParse(JSON.parse(text));
+/** Reads one message of an HTTP publish, given parsed and as text. Answers what is wrong with it as text. */
+export function decodePosted(
+  value: unknown,
+  text: string,
+): { draft: Draft; idempotent: boolean } | string {
+  const parsed = PostedMessage.safeParse(value);
   if (!parsed.success) return describeField(parsed.error);
   const payload = textOf(text, "payload")!;
   if (isTooDeep(payload)) return `"payload" ${tooDeep}`;

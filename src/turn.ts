@@ -20,7 +20,7 @@ export class Turn {
   #sending: TurnJob[] = [];
   /** How many of those that send are done. */
   #sent = 0;
-  #direct = 0;
+  #direct = connectionsAtOnce;
   #isScheduled = false;
 
   /** `onThrow` takes what a job throws; the others go on. */
@@ -28,11 +28,15 @@ export class Turn {
     this.#onThrow = onThrow;
   }
 
-  /** Whether a frame may be sent at once: the first few in a turn, so that a lone message does not wait. */
+  /** Allows the next few frames to be sent at once, so that a lone message does not wait; unless others wait already. */
+  allowDirect(): void {
+    if (this.#sending.length === 0) this.#direct = connectionsAtOnce;
+  }
+
+  /** Whether a frame may be sent at once. */
   takeDirect(): boolean {
-    if (this.#direct === connectionsAtOnce || this.#sending.length > 0) return false;
-    this.#direct++;
-    this.#schedule();
+    if (this.#direct === 0 || this.#sending.length > 0) return false;
+    this.#direct--;
     return true;
   }
 
@@ -56,7 +60,7 @@ export class Turn {
 
   #end(): void {
     this.#isScheduled = false;
-    this.#direct = 0;
+    this.#direct = connectionsAtOnce;
     const jobs = this.#jobs;
     if (jobs.length > 0) this.#jobs = [];
     for (const job of jobs) this.#do(job);

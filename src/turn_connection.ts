@@ -5,6 +5,7 @@ import type { Connection } from "./outbox.ts";
 import { mergeFrames } from "./protocol.ts";
 import type { Turn, TurnJob } from "./turn.ts";
 
+/** How a connection sends what a turn brings. */
 export interface TurnConnectionOptions {
   /** Whether the client takes several messages in one frame: `tidings.batch.v1`. */
   readonly isMerging: boolean;

@@ -81,9 +81,10 @@ let sequence = 0;
 export async function run(
   server: TestServer,
   valves: Valves,
+  protocol: string,
   actions: Action[],
 ): Promise<string[]> {
-  const driver = new Driver(server, valves, `${(++sequence).toString(36)}`);
+  const driver = new Driver(server, valves, protocol, (++sequence).toString(36));
   await driver.start();
   for (const action of actions) {
     await driver.perform(action);
@@ -104,6 +105,7 @@ class Driver {
   readonly faults: string[] = [];
   readonly #server: TestServer;
   readonly #valves: Valves;
+  readonly #protocol: string;
   /** Keeps topics and valves of different sequences apart. */
   readonly #prefix: string;
   readonly #model = new Model(limits);
@@ -112,8 +114,9 @@ class Driver {
   #payload = 0;
   #lastId = "";
 
-  constructor(server: TestServer, valves: Valves, prefix: string) {
+  constructor(server: TestServer, valves: Valves, protocol: string, prefix: string) {
     this.#server = server;
+    this.#protocol = protocol;
     this.#valves = valves;
     this.#prefix = prefix;
   }
@@ -248,7 +251,7 @@ class Driver {
   async #connect(slot: number): Promise<void> {
     const number = ++this.#connections;
     const path = `/ws?valve=${this.#valve(number)}`;
-    const client = await TcpClient.connect(this.#server.port, path);
+    const client = await TcpClient.connect(this.#server.port, path, this.#protocol);
     this.#peers.set(slot, { number, client, checked: 0 });
     this.#model.connect(number);
   }

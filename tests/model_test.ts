@@ -2,6 +2,7 @@
 
 import { assert } from "@std/assert";
 import fc from "fast-check";
+import { batchSubprotocol } from "../src/protocol.ts";
 import { serve } from "./harness.ts";
 import { type Action, run, sequences, settings } from "./model_driver.ts";
 import { plantedFaults } from "./planted_faults.ts";
@@ -13,12 +14,16 @@ const seed = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 2 ** 31))
 /** How many sequences a planted fault may take to be found. */
 const runsForFault = 3_000;
 
-Deno.test("whatever clients do, they see what is promised", async () => {
-  using valves = new Valves();
-  await using server = await serve(settings);
-  const result = await check(server, valves, runs, true);
-  assert(!result.failed, result.failed ? describeFailure(result) : undefined);
-});
+const modes = { "a frame a message": "", "a frame a turn": batchSubprotocol };
+
+for (const [mode, protocol] of Object.entries(modes)) {
+  Deno.test(`whatever clients do, they see what is promised: ${mode}`, async () => {
+    using valves = new Valves();
+    await using server = await serve(settings);
+    const result = await check(server, valves, protocol, runs, true);
+    assert(!result.failed, result.failed ? describeFailure(result) : undefined);
+  });
+}
 
 for (const [fault, plant] of Object.entries(plantedFaults)) {
   Deno.test(`the model finds it when ${fault}`, async () => {
@@ -26,7 +31,7 @@ for (const [fault, plant] of Object.entries(plantedFaults)) {
     try {
       using valves = new Valves();
       await using server = await serve(settings);
-      const result = await check(server, valves, runsForFault, false);
+      const result = await check(server, valves, "", runsForFault, false);
       assert(result.failed, `SEED=${seed}: not found in ${runsForFault} sequences`);
     } finally {
       takeOut();
@@ -36,9 +41,15 @@ for (const [fault, plant] of Object.entries(plantedFaults)) {
 
 type Server = Parameters<typeof run>[0];
 
-function check(server: Server, valves: Valves, numRuns: number, shrink: boolean) {
+function check(
+  server: Server,
+  valves: Valves,
+  protocol: string,
+  numRuns: number,
+  shrink: boolean,
+) {
   const property = fc.asyncProperty(sequences, async (actions) => {
-    const faults = await run(server, valves, actions);
+    const faults = await run(server, valves, protocol, actions);
     if (faults.length > 0) throw new Error(faults.join("\n"));
   });
   return fc.check(property, { numRuns, seed, endOnFailure: !shrink });

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { batchSubprotocol } from "../src/protocol.ts";
 import { Random } from "./harness.ts";
 import { ServerProcess } from "./server_process.ts";
 import { TcpClient } from "./tcp_client.ts";
@@ -10,13 +11,18 @@ class Wanderer {
   readonly seen: number[] = [];
   /** Answers to `since` that were not a recovery. */
   readonly refused: string[] = [];
+  readonly #protocol: string;
   #client!: TcpClient;
   #epoch = "";
   #offset = 0;
   #taken = 0;
 
+  constructor(protocol = "") {
+    this.#protocol = protocol;
+  }
+
   async connect(port: number): Promise<void> {
-    this.#client = await TcpClient.connect(port);
+    this.#client = await TcpClient.connect(port, "/ws", this.#protocol);
     this.#taken = 0;
     const since = this.#epoch === "" ? undefined : { epoch: this.#epoch, offset: this.#offset };
     this.#client.send({ type: "subscribe", topic: "t", client_id: "w", ...(since && { since }) });
@@ -55,39 +61,41 @@ class Wanderer {
   }
 }
 
-Deno.test("1,000 clients that lose their connection under load and come back with since miss nothing", async () => {
-  const random = new Random();
-  await using server = await ServerProcess.start({ topics: ["t"], maxHistory: 1000 });
-  const wanderers = Array.from({ length: clients }, () => new Wanderer());
-  for (const wanderer of wanderers) await wanderer.connect(server.port);
+for (const protocol of ["", batchSubprotocol]) {
+  Deno.test(`1,000 clients that lose their connection under load and come back with since miss nothing ${protocol}`, async () => {
+    const random = new Random();
+    await using server = await ServerProcess.start({ topics: ["t"], maxHistory: 1000 });
+    const wanderers = Array.from({ length: clients }, () => new Wanderer(protocol));
+    for (const wanderer of wanderers) await wanderer.connect(server.port);
 
-  // Every client loses its connection once, in a random order, twenty at a time.
-  const unlucky = wanderers.map((wanderer) => ({ wanderer, rank: random.below(2 ** 30) }))
-    .sort((one, other) => one.rank - other.rank).map(({ wanderer }) => wanderer);
-  const losing = Promise.all(Array.from({ length: 20 }, async () => {
-    for (let wanderer; (wanderer = unlucky.pop()) !== undefined;) {
-      await wanderer.lose();
-      await wanderer.connect(server.port);
+    // Every client loses its connection once, in a random order, twenty at a time.
+    const unlucky = wanderers.map((wanderer) => ({ wanderer, rank: random.below(2 ** 30) }))
+      .sort((one, other) => one.rank - other.rank).map(({ wanderer }) => wanderer);
+    const losing = Promise.all(Array.from({ length: 20 }, async () => {
+      for (let wanderer; (wanderer = unlucky.pop()) !== undefined;) {
+        await wanderer.lose();
+        await wanderer.connect(server.port);
+      }
+    }));
+    const publisher = await TcpClient.connect(server.port);
+    let messages = 0;
+    while (unlucky.length > 0 || messages * clients < 100_000) {
+      const message = { id: crypto.randomUUID(), payload: ++messages };
+      publisher.send({ type: "publish", topic: "t", message });
+      await publisher.fence();
     }
-  }));
-  const publisher = await TcpClient.connect(server.port);
-  let messages = 0;
-  while (unlucky.length > 0 || messages * clients < 100_000) {
-    const message = { id: crypto.randomUUID(), payload: ++messages };
-    publisher.send({ type: "publish", topic: "t", message });
-    await publisher.fence();
-  }
-  await losing;
-  await Promise.all(wanderers.map((wanderer) => wanderer.finish(messages)));
-  await publisher.close();
+    await losing;
+    await Promise.all(wanderers.map((wanderer) => wanderer.finish(messages)));
+    await publisher.close();
 
-  const expected = Array.from({ length: messages }, (_, index) => index + 1);
-  for (const { seen, refused } of wanderers) {
-    assertEquals(refused, []);
-    assertEquals(seen, expected, `SEED=${random.seed}`);
-  }
-  console.log(`  ${clients * messages} deliveries`);
-});
+    const expected = Array.from({ length: messages }, (_, index) => index + 1);
+    for (const { seen, refused } of wanderers) {
+      assertEquals(refused, []);
+      assertEquals(seen, expected, `SEED=${random.seed}`);
+    }
+    console.log(`  ${clients * messages} deliveries`);
+  });
+}
 
 Deno.test("a client that comes back too late is told that it missed something", async () => {
   await using server = await ServerProcess.start({ topics: ["t"], maxHistory: 10 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Engine } from "../src/engine.ts";
+import { batchSubprotocol } from "../src/protocol.ts";
 import { Subscription } from "../src/subscription.ts";
 import {
   Client,
@@ -21,6 +22,8 @@ interface Race {
   readonly messages: number;
   readonly random: Random;
   readonly makeEngine?: (random: Random) => Engine;
+  /** Subprotocols that the clients offer. */
+  readonly protocols?: string[];
 }
 
 /** What was published: for each epoch, the payloads by offset - 1. */
@@ -30,14 +33,16 @@ type Published = Map<string, number[]>;
  * One connection publishes as fast as it can while others subscribe at random moments with random `last_n`, leave, and
  * come again, and the topic is deleted and made again. Answers every way in which somebody saw what was not promised.
  */
-async function race({ subscribers, messages, random, makeEngine }: Race): Promise<string[]> {
+async function race(
+  { subscribers, messages, random, makeEngine, protocols }: Race,
+): Promise<string[]> {
   const engine = makeEngine?.(random);
   await using server = await serve({ maxHistory }, engine && { engine });
   await makeTopic(server, "t");
   const clients = await Promise.all(
-    Array.from({ length: subscribers }, () => Client.connect(server)),
+    Array.from({ length: subscribers }, () => Client.connect(server, protocols)),
   );
-  await using publisher = await Client.connect(server);
+  await using publisher = await Client.connect(server, protocols);
 
   const joining = clients.map((client) => joinAndLeave(client, random));
   await publishAll(server, publisher, messages, random);
@@ -133,6 +138,13 @@ function faultsOf(received: Received[], published: Published): string[] {
 Deno.test("subscribers that join while others publish get replay and live without gap or copy", async () => {
   const random = new Random();
   const faults = await race({ subscribers: 200, messages: 3_000, random });
+  assertEquals(faults.slice(0, 10), [], `SEED=${random.seed}`);
+});
+
+Deno.test("they do when a turn's messages come in one frame", async () => {
+  const random = new Random();
+  const protocols = [batchSubprotocol];
+  const faults = await race({ subscribers: 200, messages: 3_000, random, protocols });
   assertEquals(faults.slice(0, 10), [], `SEED=${random.seed}`);
 });
 
