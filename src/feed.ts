@@ -17,6 +17,9 @@ import { Ring } from "./ring.ts";
 import type { Subscription } from "./subscription.ts";
 import type { Turn, TurnJob } from "./turn.ts";
 
+/** How much is merged before a subscriber is asked again whether it has room. */
+const maxMergedBytes = 65_536;
+
 /** What a feed may hold. */
 export interface FeedOptions {
   /** How many messages may wait for a subscription that is behind. */
@@ -25,7 +28,6 @@ export interface FeedOptions {
   readonly turn: Turn;
 }
 
-/** Hands each message of its topic on exactly once and in order, whatever the engine does with them. */
 /** Where a subscription begins. */
 export interface Start {
   /** How many of the newest messages to replay. */
@@ -51,7 +53,7 @@ export function whyNotRecovered(since: Position, history: History): Recovery["re
   return history.messages[0]?.offset === since.offset + 1 ? undefined : "evicted";
 }
 
-/** One topic in this process. */
+/** Hands each message of its topic on exactly once and in order, whatever the engine does with them. */
 export class Feed implements TurnJob {
   readonly topic: string;
   /** Ready when the engine carries this topic's events. */
@@ -195,16 +197,19 @@ export class Feed implements TurnJob {
     }
   }
 
-  /** The fan-out of a turn, in one frame that is encoded once. */
+  /** The fan-out of a turn, in one frame that is encoded once, or in few when there is much. */
   endTurn(): void {
-    const messages = this.#turnMessages;
-    if (messages.length === 0) return;
-    const merged = mergeMessages(messages);
-    for (const subscription of this.#merging) {
-      const missed = subscription.receiveTurn(messages, merged);
-      if (missed !== undefined) this.#fallBehind(subscription, missed);
+    for (let from = 0; from < this.#turnMessages.length;) {
+      const messages = takeUpTo(maxMergedBytes, this.#turnMessages, from);
+      const merged = mergeMessages(messages);
+      for (const subscription of this.#merging) {
+        const missed = subscription.receiveTurn(messages, merged);
+        if (missed !== undefined) this.#fallBehind(subscription, missed);
+      }
+      from += messages.length;
     }
-    this.#turnMessages = [];
+    if (this.#turnMessages.length > 0) this.#turnMessages = [];
+    if (this.#strict.size > 0) this.#endOverrun();
   }
 
   #endOverrun(): void {
@@ -313,6 +318,14 @@ export class Feed implements TurnJob {
     this.#last = offset - 1;
     this.window.restart(offset);
   }
+}
+
+/** The messages from an index on that together have at most `maxBytes`, and one at least. */
+function takeUpTo(maxBytes: number, messages: readonly Message[], from: number): Message[] {
+  let bytes = 0;
+  let end = from;
+  while (end < messages.length && (bytes += messages[end]!.bytes) <= maxBytes) end++;
+  return messages.slice(from, Math.max(end, from + 1));
 }
 
 function mergeMessages(messages: readonly Message[]): Frame {

@@ -1,6 +1,7 @@
 /** Does to a real server, over real sockets, what a sequence of actions says, and asks the model what it thinks of it. */
 
 import fc from "fast-check";
+import { batchSubprotocol } from "../src/protocol.ts";
 import { deleteTopic, makeTopic, type TestServer } from "./harness.ts";
 import { type Limits, Model, type SubscribeOptions } from "./model.ts";
 import { TcpClient } from "./tcp_client.ts";
@@ -11,8 +12,12 @@ import type { Valves } from "./valve.ts";
  * and the model's view of them.
  */
 export const settings = { maxHistory: 20, maxSubscriberQueue: 5, maxBufferedBytes: 16_384 };
-// What a connection may be sent before its buffer is looked at, in frames of at least 130 bytes.
-export const limits: Limits = { history: 20, queue: 5, inFlight: Math.ceil(16_384 / 130) + 1 };
+
+function limitsOf(protocol: string): Limits {
+  // What a connection may be sent before its buffer is looked at: the limit and one frame, in messages of 130 bytes.
+  const frameBytes = protocol === batchSubprotocol ? 65_536 : 130;
+  return { history: 20, queue: 5, inFlight: Math.ceil((16_384 + frameBytes) / 130) };
+}
 
 const slot = fc.nat({ max: 2 });
 const topic = fc.constantFrom("a", "b");
@@ -108,7 +113,7 @@ class Driver {
   readonly #protocol: string;
   /** Keeps topics and valves of different sequences apart. */
   readonly #prefix: string;
-  readonly #model = new Model(limits);
+  readonly #model: Model;
   readonly #peers = new Map<number, Peer>();
   #connections = 0;
   #payload = 0;
@@ -117,6 +122,7 @@ class Driver {
   constructor(server: TestServer, valves: Valves, protocol: string, prefix: string) {
     this.#server = server;
     this.#protocol = protocol;
+    this.#model = new Model(limitsOf(protocol));
     this.#valves = valves;
     this.#prefix = prefix;
   }
@@ -207,14 +213,17 @@ class Driver {
 
   /** Fences every connection that is not stalled, and lets the model look at what they saw. */
   async #check(): Promise<void> {
+    const isStalled = ({ number }: Peer) => this.#model.isStalled(number);
+    for (const peer of this.#peers.values()) {
+      if (!isStalled(peer)) await peer.client.fence();
+    }
     for (const [slot, peer] of this.#peers) {
-      if (this.#model.isStalled(peer.number)) await this.#checkOverrun(slot, peer);
-      else await peer.client.fence();
+      if (isStalled(peer)) await this.#checkOverrun(slot, peer);
     }
     // What one connection published may have come to another after its fence: once more, for all.
     for (const [slot, peer] of this.#peers) {
       const { client, number } = peer;
-      if (this.#model.isStalled(number)) continue;
+      if (isStalled(peer)) continue;
       if (!await client.fence()) {
         this.faults.push(`connection ${number} was closed with ${await client.closed}`);
         this.#peers.delete(slot);
