@@ -9,17 +9,13 @@ import { Ring } from "./ring.ts";
  */
 export class HistoryBudget {
   readonly maxBytes: number;
+  /** Bytes held by all histories together. */
   #bytes = 0;
   /** Histories by the bit length of their size. */
   readonly #bySize: Set<TopicHistory>[] = [];
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
-  }
-
-  /** Bytes held by all histories together. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /** Takes note that a history has another size now; `before` is what it had. */

@@ -36,6 +36,8 @@ Deno.test("since: what was missed follows the ack, then live messages", async ()
   const nothing = await upToDate.request(subscribe("t", { since: { epoch, offset: 6 } }));
   await upToDate.fence();
   assertEquals([nothing.recovered, payloads(upToDate)], [true, []]);
+  const nowhere = await upToDate.request(subscribe("none", { since: { epoch, offset: 6 } }));
+  assertEquals(nowhere.error.code, "TOPIC_NOT_FOUND");
 });
 
 Deno.test("since: what cannot be recovered is said, and nothing or last_n is replayed", async () => {
@@ -163,16 +165,9 @@ Deno.test("disconnect: a full queue closes the connection with 4008", async () =
     await burst(publisher, 100);
     return (await getJson(server, "/health")).subscribers === 0;
   }, "it is cut off");
-  const offsets: number[] = [];
-  for (let frame; (frame = await stalled.read()) !== undefined;) {
-    if (frame.opcode === 8) {
-      assertEquals(new DataView(frame.payload.buffer).getUint16(0), 4008);
-      assertEquals(new TextDecoder().decode(frame.payload.slice(2)), "SLOW_CONSUMER");
-      break;
-    }
-    offsets.push(JSON.parse(new TextDecoder().decode(frame.payload)).offset);
-  }
-  assertEquals(offsets, range(1, offsets.length), "what came came in order");
+  const { messages, code, reason } = await stalled.readToEnd();
+  assertEquals([code, reason], [4008, "SLOW_CONSUMER"]);
+  assertEquals(offsetsOf(messages), range(1, messages.length), "what came came in order");
 });
 
 Deno.test("echo: false does not count a stalled subscriber's own messages as lost", async () => {

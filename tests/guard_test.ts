@@ -5,7 +5,10 @@ import { defaultConfig } from "../src/config.ts";
 import type { PublishOptions } from "../src/engine.ts";
 import { MemoryEngine } from "../src/engine_memory.ts";
 import type { Draft } from "../src/protocol.ts";
-import { Client, publish, serve, subscribe, type TestServer, until } from "./harness.ts";
+import { Subscription } from "../src/subscription.ts";
+import { Client, getJson, publish, serve, subscribe, type TestServer, until } from "./harness.ts";
+import { TcpClient } from "./tcp_client.ts";
+import { Valves } from "./valve.ts";
 
 class FaultyEngine extends MemoryEngine {
   override publish(topic: string, draft: Draft, options: PublishOptions) {
@@ -26,10 +29,7 @@ async function assertOthersServed(server: TestServer, beside: Client): Promise<v
   await beside.request(publish("t", "fine"));
   await beside.fence();
   assertEquals(beside.events.length, before + 1);
-  assertEquals(
-    (await fetch(`${server.url}/health`).then((response) => response.json())).status,
-    "ok",
-  );
+  assertEquals((await getJson(server, "/health")).status, "ok");
 }
 
 Deno.test("a throw in a command's handler costs that request an INTERNAL and nobody else anything", async () => {
@@ -68,8 +68,8 @@ Deno.test("a throw in a timer's job closes that connection with 1011 and no othe
   await using beside = await Client.connect(server);
   await beside.request(subscribe("t"));
   const unlucky = await Client.connect(server);
-  await using disarm = throwOnHeartbeat(unlucky);
-  const { code, reason } = await disarm.closed;
+  using _ = throwOnHeartbeat(unlucky);
+  const { code, reason } = await unlucky.closed;
   assertEquals([code, reason], [1011, "INTERNAL"]);
   await assertOthersServed(server, beside);
   await until(
@@ -78,8 +78,32 @@ Deno.test("a throw in a timer's job closes that connection with 1011 and no othe
   );
 });
 
-/** Makes the server's socket for one client throw when a heartbeat is sent on it. */
-function throwOnHeartbeat(client: Client) {
+Deno.test("a throw while a slow connection is sent what waits for it closes that one with 1011 and no other", async () => {
+  using valves = new Valves();
+  await using server = await serve({ topics: ["t"], maxBufferedBytes: 16_384 });
+  await using beside = await Client.connect(server);
+  await beside.request(subscribe("t"));
+  await using slow = await TcpClient.connect(server.port, "/ws?valve=slow");
+  slow.send(subscribe("t"));
+  await slow.fence();
+  valves.close("slow");
+  for (let n = 1; n <= 100; n++) beside.send(publish("t", "x".repeat(1000)));
+  await beside.fence();
+  const { drain } = Subscription.prototype;
+  Subscription.prototype.drain = () => {
+    throw new Error("planted in drain");
+  };
+  try {
+    valves.open("slow");
+    assertEquals(await slow.closed, 1011);
+  } finally {
+    Subscription.prototype.drain = drain;
+  }
+  await assertOthersServed(server, beside);
+});
+
+/** Makes the server's socket for one client throw when a heartbeat is sent on it, until it is disposed of. */
+function throwOnHeartbeat(client: Client): Disposable {
   const { send } = WebSocket.prototype;
   let victim: WebSocket | undefined;
   WebSocket.prototype.send = function (this: WebSocket, data: string) {
@@ -89,10 +113,8 @@ function throwOnHeartbeat(client: Client) {
   };
   client.send({ type: "ping" });
   return {
-    closed: client.closed,
-    [Symbol.asyncDispose]: () => {
+    [Symbol.dispose]: () => {
       WebSocket.prototype.send = send;
-      return Promise.resolve();
     },
   };
 }

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Client, getJson, publish, type Received, serve, subscribe, until } from "./harness.ts";
 import { RawClient } from "./raw_client.ts";
 import { ServerProcess } from "./server_process.ts";
+import { TcpClient } from "./tcp_client.ts";
+import { Valves } from "./valve.ts";
 
 Deno.test("SIGTERM: what was acked reaches every healthy subscriber before its 1001, and the process ends with 0", async () => {
   await using server = await ServerProcess.start({
@@ -67,9 +69,9 @@ Deno.test("a slow subscriber that reads on after SIGTERM gets all that was queue
   }
   server.signal("SIGTERM");
   await publisher.closed;
-  const stream: Received[] = [];
-  for (let message; (message = await slow.readJson()) !== undefined;) stream.push(message);
+  const { messages: stream, code } = await slow.readToEnd();
   slow[Symbol.dispose]();
+  assertEquals(code, 1001);
   assertEquals(stream.slice(-3).map(({ offset, msg }) => offset ?? msg), [
     5_000,
     "topic_deleted",
@@ -79,6 +81,69 @@ Deno.test("a slow subscriber that reads on after SIGTERM gets all that was queue
   const lost = stream.reduce((sum, { error }) => sum + (error?.dropped ?? 0), 0);
   assertEquals(events + lost, 5_000);
   assertEquals((await server.status).code, 0);
+});
+
+Deno.test("while it drains, every request is answered with SHUTTING_DOWN", async () => {
+  using valves = new Valves();
+  await using server = await serve({ topics: ["t"], maxBufferedBytes: 16_384 });
+  await using slow = await TcpClient.connect(server.port, "/ws?valve=slow");
+  slow.send(subscribe("t"));
+  await slow.fence();
+  valves.close("slow");
+  await using publisher = await Client.connect(server);
+  for (let n = 1; n <= 100; n++) publisher.send(publish("t", "x".repeat(1000)));
+  await publisher.fence();
+
+  const ended = server.shutdown();
+  const posted = await fetch(`${server.url}/topics/t/messages`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: '{"payload":1}',
+  });
+  assertEquals([posted.status, (await posted.json()).error.code], [503, "SHUTTING_DOWN"]);
+  slow.send({ ...publish("t", 1), request_id: "publish" });
+  slow.send({ ...subscribe("t"), request_id: "subscribe" });
+  slow.send({ type: "ping", request_id: "ping" });
+  slow.send("nonsense");
+  await until(
+    () => server.logged.some(({ message }) => message === "request refused"),
+    "all that was sent has arrived",
+  );
+  valves.open("slow");
+  assertEquals(await slow.closed, 1001);
+  assertEquals(
+    slow.received.slice(-6).map(({ msg, request_id, type, error }) => [
+      msg ?? request_id,
+      error?.code ?? type,
+    ]),
+    [
+      ["topic_deleted", "info"],
+      ["shutdown", "info"],
+      ["publish", "SHUTTING_DOWN"],
+      ["subscribe", "SHUTTING_DOWN"],
+      ["ping", "pong"],
+      [undefined, "BAD_REQUEST"],
+    ],
+  );
+  await ended;
+});
+
+Deno.test("a subscriber that never reads does not keep the process from ending in time", async () => {
+  await using server = await ServerProcess.start({
+    topics: ["t"],
+    maxBufferedBytes: 16_384,
+    shutdownTimeoutSeconds: 1,
+  });
+  using stalled = await RawClient.connect(server.port);
+  await stalled.sendJson(subscribe("t"));
+  await stalled.readJson();
+  await using publisher = await Client.connect(server);
+  for (let n = 1; n <= 5_000; n++) {
+    publisher.send(publish("t", "x".repeat(1000)));
+    if (n % 100 === 0) await publisher.fence();
+  }
+  assertEquals((await getJson(server, "/stats")).topics.t.lagging, 1);
+  assertEquals(await server.stop(), 0);
 });
 
 Deno.test("a second signal ends the process at once", async () => {
@@ -159,6 +224,7 @@ Deno.test("out of file descriptors the server goes on, and listens again when th
   await another.request(subscribe("t"));
   await witness.request(publish("t", 2));
   await another.find(({ offset, type }) => type === "event" && offset === 2);
+  assertEquals(await server.stop(), 0);
 });
 
 function offsetsOf(received: Received[], type: string): number[] {

@@ -4,6 +4,7 @@
  */
 
 import { encodeFrame, handshake, type RawFrame, takeFrame } from "./frames.ts";
+import type { Received } from "./harness.ts";
 
 const libc = () =>
   Deno.dlopen("libc.so.6", {
@@ -92,12 +93,25 @@ export class RawClient implements Disposable {
   }
 
   /** The next text frame, read as JSON; `undefined` when the connection ends first. Answers no pings. */
-  async readJson(): Promise<ReturnType<typeof JSON.parse> | undefined> {
+  async readJson(): Promise<Received | undefined> {
     for (;;) {
       const frame = await this.read();
       if (!frame || frame.opcode === 8) return undefined;
       if (frame.opcode === 1) return JSON.parse(new TextDecoder().decode(frame.payload));
     }
+  }
+
+  /** All messages up to the connection's end, read as JSON, and how it ended: 1006 when without a close frame. */
+  async readToEnd(): Promise<{ messages: Received[]; code: number; reason: string }> {
+    const text = new TextDecoder();
+    const messages: Received[] = [];
+    for (let frame; (frame = await this.read()) !== undefined;) {
+      if (frame.opcode === 1) messages.push(JSON.parse(text.decode(frame.payload)));
+      if (frame.opcode !== 8) continue;
+      const code = new DataView(frame.payload.buffer).getUint16(0);
+      return { messages, code, reason: text.decode(frame.payload.slice(2)) };
+    }
+    return { messages, code: 1006, reason: "" };
   }
 
   [Symbol.dispose](): void {

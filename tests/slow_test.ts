@@ -1,7 +1,18 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { Client, makeTopic, publish, type Received, serve, subscribe } from "./harness.ts";
+import {
+  Client,
+  getJson,
+  makeTopic,
+  publish,
+  type Received,
+  serve,
+  subscribe,
+  until,
+} from "./harness.ts";
 import { RawClient } from "./raw_client.ts";
 import { ServerProcess } from "./server_process.ts";
+import { TcpClient } from "./tcp_client.ts";
+import { Valves } from "./valve.ts";
 
 const messages = 5_000;
 const settings = { maxBufferedBytes: 65_536 };
@@ -59,6 +70,41 @@ Deno.test("a stalled subscriber costs less than 10 MB", async () => {
   await flood(publisher, messages);
 
   assertLess(await server.residentBytes() - before, 10e6);
+});
+
+Deno.test("a replay that is larger than a connection's room comes whole, then what was published meanwhile", async () => {
+  using valves = new Valves();
+  await using server = await serve({ ...settings, maxHistory: 1_000, topics: ["t"] });
+  await using publisher = await Client.connect(server);
+  await flood(publisher, 1_000);
+  await using slow = await TcpClient.connect(server.port, "/ws?valve=slow");
+  valves.close("slow");
+  slow.send(subscribe("t", { last_n: 1_000 }));
+  await until(
+    async () => (await getJson(server, "/stats")).topics.t.lagging === 1,
+    "the replay has begun",
+  );
+  await flood(publisher, 10);
+  valves.open("slow");
+  await slow.until(() => slow.received.at(-1)?.offset === 1_010);
+  assertEquals(slow.received.map(({ offset }) => offset), [1_000, ...count(1, 1_010)]);
+});
+
+Deno.test("a client that lets its answers pile up is closed with 4008, after those that it had room for", async () => {
+  await using server = await serve({ ...settings, maxControlBacklogBytes: 65_536, topics: ["t"] });
+  using silent = await RawClient.connect(server.port);
+  const request_id = "r".repeat(50_000);
+  let sent = 0;
+  const stats = () => getJson(server, "/stats");
+  // One by one, as the runtime drops a connection that sends on after it was told to close.
+  while ((await stats()).connections === 1) {
+    await silent.sendJson({ ...publish("t", ++sent), request_id });
+    await until(async () => (await stats()).topics.t.messages === sent, "it is placed");
+  }
+  const { messages: acks, code } = await silent.readToEnd();
+  assertEquals(code, 4008);
+  assertEquals(acks.map(({ offset }) => offset), count(1, acks.length));
+  assertLess(acks.length, sent);
 });
 
 async function flood(publisher: Client, count: number): Promise<void> {
