@@ -33,18 +33,15 @@ export function answerOddHost(): Response {
 /** Lets a body through that says that it is JSON and has at most `maxBytes`. */
 export function requireJson(maxBytes: number): MiddlewareHandler {
   return createMiddleware(async (context, next) => {
-    checkMediaType(context);
-    await limitBody(context, maxBytes);
+    await checkJsonBody(context, maxBytes);
     await next();
   });
 }
 
-/** Reads a body that says that it is JSON and has at most `maxBytes`. */
-export async function readJsonText(context: Context, maxBytes: number): Promise<string> {
+/** Throws unless a body says that it is JSON and has at most `maxBytes`. A promise when that is not known at once. */
+export function checkJsonBody(context: Context, maxBytes: number): Promise<void> | undefined {
   checkMediaType(context);
-  const limited = limitBody(context, maxBytes);
-  if (limited) await limited;
-  return await context.req.text();
+  return limitBody(context, maxBytes);
 }
 
 function checkMediaType(context: Context): void {

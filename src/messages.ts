@@ -4,9 +4,9 @@ import { zValidator } from "@hono/zod-validator";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { Broker } from "./broker.ts";
-import type { Message } from "./engine.ts";
+import { type Awaitable, type Message, whenReady } from "./engine.ts";
 import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
-import { invalid, readJsonText, refuseInvalid } from "./http.ts";
+import { checkJsonBody, invalid, refuseInvalid } from "./http.ts";
 import { elementTexts } from "./json_text.ts";
 import { whyNotRecovered } from "./feed.ts";
 import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
@@ -51,14 +51,17 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
 
   // Without middleware: each layer of it costs as much as placing the message.
   routes.post("/topics/:name/messages", async (context) => {
-    const text = await readJsonText(context, options.maxMessageBytes);
+    const checking = checkJsonBody(context, options.maxMessageBytes);
+    if (checking) await checking;
+    const text = await context.req.text();
     const name = TopicName.safeParse(context.req.param("name"));
     if (!name.success) throw invalid("publish", `"name" ${name.error.issues[0]!.message}`);
     if (options.isDraining()) throw new RequestError(shuttingDown("publish"));
     const topic = name.data;
     const body = parseBody(text);
     if (!Array.isArray(body)) {
-      const outcome = await publishOne(broker, topic, body, text);
+      const publishing = publishOne(broker, topic, body, text);
+      const outcome = publishing instanceof Promise ? await publishing : publishing;
       if ("error" in outcome) throw new RequestError(outcome.error);
       return context.json({ status: "ok", topic, ...outcome });
     }
@@ -112,23 +115,23 @@ function parseBody(text: string): unknown {
   }
 }
 
-async function publishOne(
+function publishOne(
   broker: Broker,
   topic: string,
   value: unknown,
   text: string,
-): Promise<Outcome> {
+): Awaitable<Outcome> {
   const posted = decodePosted(value, text);
   if (typeof posted === "string") {
     return { error: { code: "BAD_REQUEST", message: `Cannot publish: ${posted}` } };
   }
   const { draft, idempotent } = posted;
-  const placing = broker.publish(topic, draft, { idempotent });
-  const receipt = placing instanceof Promise ? await placing : placing;
-  if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
-  if (receipt === "id_reused") return { error: idReused };
-  const { epoch, offset, subscribers, duplicate } = receipt;
-  return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
+  return whenReady(broker.publish(topic, draft, { idempotent }), (receipt): Outcome => {
+    if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
+    if (receipt === "id_reused") return { error: idReused };
+    const { epoch, offset, subscribers, duplicate } = receipt;
+    return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
+  });
 }
 
 function pageOf(messages: readonly Message[]): readonly Message[] {

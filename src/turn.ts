@@ -3,39 +3,48 @@
 import { setImmediate } from "node:timers";
 
 /**
- * How many connections are sent to between two looks at the network. What is sent is copied, and written only when the
- * loop turns: thousands of copies at once would have left the processor's caches before they are written.
+ * How many bytes are sent between two looks at the network. They are copied, and written only when the loop turns: much
+ * more at once would have left the processor's caches by then. A turn of the loop has its price, too.
  */
-const connectionsAtOnce = 32;
+const bytesAtOnce = 262_144;
+
+/** How many frames may be sent without waiting for the end of the turn. */
+const directFrames = 32;
 
 /** Something that is done once at the end of a turn, however often it was asked for. */
 export interface TurnJob {
   endTurn(): void;
 }
 
+/** A connection that sends at the end of a turn. */
+export interface TurnSender {
+  /** Sends what waits, and answers how many bytes that took. */
+  sendWaiting(): number;
+}
+
 /** Collects what is to be done at the end of the turn. */
 export class Turn {
   readonly #onThrow: (thrown: unknown) => void;
   #jobs: TurnJob[] = [];
-  #sending: TurnJob[] = [];
-  /** How many of those that send are done. */
+  #senders: TurnSender[] = [];
+  /** How many of them have sent. */
   #sent = 0;
-  #direct = connectionsAtOnce;
+  #direct = directFrames;
   #isScheduled = false;
 
-  /** `onThrow` takes what a job throws; the others go on. */
+  /** `onThrow` takes what a job or a sender throws; the others go on. */
   constructor(onThrow: (thrown: unknown) => void) {
     this.#onThrow = onThrow;
   }
 
   /** Allows the next few frames to be sent at once, so that a lone message does not wait; unless others wait already. */
   allowDirect(): void {
-    if (this.#sending.length === 0) this.#direct = connectionsAtOnce;
+    if (this.#senders.length === 0) this.#direct = directFrames;
   }
 
   /** Whether a frame may be sent at once. */
   takeDirect(): boolean {
-    if (this.#direct === 0 || this.#sending.length > 0) return false;
+    if (this.#direct === 0 || this.#senders.length > 0) return false;
     this.#direct--;
     return true;
   }
@@ -46,9 +55,9 @@ export class Turn {
     this.#schedule();
   }
 
-  /** Lets a connection send after all that is done {@link atEnd}, and when those before it have sent. */
-  atVeryEnd(connection: TurnJob): void {
-    this.#sending.push(connection);
+  /** Lets a connection send after all jobs are done, and when those before it have sent. */
+  sendAtEnd(sender: TurnSender): void {
+    this.#senders.push(sender);
     this.#schedule();
   }
 
@@ -60,20 +69,22 @@ export class Turn {
 
   #end(): void {
     this.#isScheduled = false;
-    this.#direct = connectionsAtOnce;
+    this.#direct = directFrames;
     const jobs = this.#jobs;
     if (jobs.length > 0) this.#jobs = [];
-    for (const job of jobs) this.#do(job);
-    const end = Math.min(this.#sending.length, this.#sent + connectionsAtOnce);
-    while (this.#sent < end) this.#do(this.#sending[this.#sent++]!);
-    if (this.#sent < this.#sending.length) return this.#schedule();
-    this.#sending = [];
+    for (const job of jobs) this.#guard(() => job.endTurn());
+    for (let bytes = 0; bytes < bytesAtOnce && this.#sent < this.#senders.length;) {
+      const sender = this.#senders[this.#sent++]!;
+      this.#guard(() => bytes += sender.sendWaiting());
+    }
+    if (this.#sent < this.#senders.length) return this.#schedule();
+    this.#senders = [];
     this.#sent = 0;
   }
 
-  #do(job: TurnJob): void {
+  #guard(job: () => void): void {
     try {
-      job.endTurn();
+      job();
     } catch (thrown) {
       this.#onThrow(thrown);
     }

@@ -3,7 +3,10 @@
 import { type Closing, closings } from "./errors.ts";
 import type { Connection } from "./outbox.ts";
 import { mergeFrames } from "./protocol.ts";
-import type { Turn, TurnJob } from "./turn.ts";
+import type { Turn, TurnSender } from "./turn.ts";
+
+/** What a frame takes besides its text: the runtime makes a task of each. */
+const frameOverheadBytes = 512;
 
 /** How a connection sends what a turn brings. */
 export interface TurnConnectionOptions {
@@ -12,7 +15,7 @@ export interface TurnConnectionOptions {
 }
 
 /** Keeps what one turn of the loop brings for a connection together. */
-export class TurnConnection implements Connection, TurnJob {
+export class TurnConnection implements Connection, TurnSender {
   readonly #inner: Connection;
   readonly #turn: Turn;
   readonly #isMerging: boolean;
@@ -32,27 +35,28 @@ export class TurnConnection implements Connection, TurnJob {
   send(text: string): void {
     if (this.#frames.length === 0) {
       if (!this.#isMerging && this.#turn.takeDirect()) return this.#inner.send(text);
-      this.#turn.atVeryEnd(this);
+      this.#turn.sendAtEnd(this);
     }
     this.#frames.push(text);
     this.#waitingBytes += text.length;
   }
 
   close(closing: Closing): void {
-    this.endTurn();
+    this.sendWaiting();
     this.#inner.close(closing);
   }
 
-  endTurn(): void {
+  sendWaiting(): number {
     const frames = this.#frames;
-    if (frames.length === 0) return;
+    const bytes = this.#waitingBytes;
+    if (frames.length === 0) return 0;
     this.#frames = [];
     this.#waitingBytes = 0;
     try {
       // One frame goes as it is: many subscribers of a topic get the same text, which is encoded for all of them.
-      if (!this.#isMerging || frames.length === 1) {
-        frames.forEach((frame) => this.#inner.send(frame));
-      } else this.#inner.send(mergeFrames(frames));
+      const sent = this.#isMerging && frames.length > 1 ? [mergeFrames(frames)] : frames;
+      for (const frame of sent) this.#inner.send(frame);
+      return bytes + sent.length * frameOverheadBytes;
     } catch (thrown) {
       this.#inner.close(closings.bug);
       throw thrown;
