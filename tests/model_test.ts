@@ -13,7 +13,7 @@ const runs = Number(Deno.env.get("MODEL_RUNS") ?? Deno.args[0] ?? 500);
 const seed = Number(Deno.env.get("SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
 /** How many sequences a planted fault may take to be found. */
-const runsForFault = 3_000;
+const runsForFault = 2_000;
 
 const modes = { "a frame a message": "", "a frame a turn": batchSubprotocol };
 
