@@ -9,14 +9,16 @@ import { until } from "./harness.ts";
 class NotingSink implements EngineSink {
   readonly noted: string[] = [];
   readonly texts = new Map<string, string>();
+  readonly endedEpochs: string[] = [];
 
   message(topic: string, epoch: string, message: { offset: number; text: string }): void {
     this.noted.push(`${topic} ${message.offset}`);
     this.texts.set(`${epoch} ${message.offset}`, message.text);
   }
 
-  deleted(topic: string): void {
+  deleted(topic: string, epoch: string): void {
     this.noted.push(`${topic} deleted`);
+    this.endedEpochs.push(epoch);
   }
 }
 
@@ -84,10 +86,26 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
     assertEquals(await offsets({ last: 1e308 }), [16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
     assertEquals(await offsets({ after: 23 }), [24, 25]);
     assertEquals(await offsets({ after: 25 }), []);
+    assertEquals(await offsets({ after: 99 }), []);
     assertEquals((await offsets({ after: 3 }))?.length, 10);
     const [last] = (await engine.read("t", { last: 1 }))!.messages;
     assertEquals(JSON.parse(last!.text).message.payload, 25);
     assertEquals(new TextEncoder().encode(last!.text).length, last!.bytes);
+    const [summary] = await engine.listTopics();
+    assertEquals([summary!.messages, summary!.history.messages, summary!.evicted], [25, 10, 0]);
+    assert(summary!.history.bytes > 0);
+  });
+
+  test("history has no holes and ends with the position, while messages are published", async (engine) => {
+    await engine.createTopic("t");
+    const placing = Array.from({ length: 50 }, (_, n) => place(engine, "t", draft(String(n))));
+    const reading = Array.from({ length: 10 }, () => engine.read("t", { last: 5 }));
+    for (const history of await Promise.all(reading)) {
+      const { offset, messages } = history!;
+      const expected = [4, 3, 2, 1, 0].map((back) => offset - back).filter((held) => held > 0);
+      assertEquals(messages.map((message) => message.offset), expected);
+    }
+    await Promise.all(placing);
   });
 
   test("what is placed is carried to the sink, then the topic's end", async (engine, sink) => {
@@ -99,6 +117,7 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
     await engine.deleteTopic("t");
     await until(() => sink.noted.includes("t deleted"), "the end came");
     assertEquals([...new Set(sink.noted)], ["t 1", "t 2", "t 3", "t 4", "t 5", "t deleted"]);
+    assertEquals([...new Set(sink.endedEpochs)], [epoch]);
     const { type, topic, message, offset, ts } = JSON.parse(sink.texts.get(`${epoch} 5`)!);
     assertEquals({ type, topic, payload: message.payload, offset }, {
       type: "event",
@@ -159,6 +178,25 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
       assertEquals([...new Set(sink.noted)], ["t 1", "t 2", "t 3"]);
     },
   );
+
+  test("of idempotent messages that come at once, one is placed", async (engine) => {
+    await engine.createTopic("t");
+    const same = draft("1");
+    const placed = await Promise.all(
+      Array.from({ length: 10 }, () => place(engine, "t", same, { idempotent: true })),
+    );
+    assertEquals(placed.filter((position) => !position!.duplicate).length, 1);
+    assertEquals(new Set(placed.map((position) => position!.offset)), new Set([1]));
+  });
+
+  test("a topic made again knows nothing of the ids of the one before", async (engine) => {
+    await engine.createTopic("t");
+    const same = draft("1");
+    await place(engine, "t", same, { idempotent: true });
+    await engine.deleteTopic("t");
+    await engine.createTopic("t");
+    assertEquals((await place(engine, "t", same, { idempotent: true }))?.duplicate, false);
+  });
 
   test("a message carries its origin, in history too", async (engine) => {
     await engine.createTopic("t");
