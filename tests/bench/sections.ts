@@ -14,6 +14,9 @@ export interface Timing {
   readonly seconds: number;
 }
 
+/** How long a server is sent lone messages before their time is taken. */
+const loneWarmSeconds = 6;
+
 const deliveriesPerCpuSecond: Figure = {
   title: "deliveries / CPU s",
   of: (result) => (result as FanOutResult).deliveries / (result as FanOutResult).serverCpuSeconds,
@@ -197,6 +200,8 @@ export function sections(timing: Timing, results: Results): readonly Section[] {
           kind: "fixed-rate",
           ...server,
           ...timing,
+          // At this rate it takes seconds until the code that runs is compiled.
+          warmSeconds: Math.max(timing.warmSeconds, loneWarmSeconds),
           dialect,
           subscribers: 1,
           payloadBytes: 64,
