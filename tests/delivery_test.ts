@@ -4,9 +4,11 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   Client,
   deleteTopic,
+  flood,
   getJson,
   makeTopic,
   publish,
+  range,
   type Received,
   serve,
   subscribe,
@@ -124,7 +126,7 @@ Deno.test("catch_up: a stall shorter than the ring misses nothing and sees no er
   const { stream, published } = await stall({
     overflow: "catch_up",
     maxHistory: 10_000,
-    burst: 4_000,
+    messages: 4_000,
   });
   assertEquals(stream.map(({ offset }) => offset), range(1, published));
 });
@@ -133,7 +135,7 @@ Deno.test("catch_up: a stall longer than the ring is told one exact range", asyn
   const { stream, published } = await stall({
     overflow: "catch_up",
     maxHistory: 100,
-    burst: 4_000,
+    messages: 4_000,
   });
   const losses = stream.filter(({ type }) => type === "error");
   assertEquals(losses.length, 1);
@@ -147,7 +149,7 @@ Deno.test("catch_up: a stall longer than the ring is told one exact range", asyn
 });
 
 Deno.test("latest: of what waits only the newest is delivered, without an error", async () => {
-  const { stream, published } = await stall({ overflow: "latest", burst: 4_000 });
+  const { stream, published } = await stall({ overflow: "latest", messages: 4_000 });
   assertEquals(stream.filter(({ type }) => type === "error"), []);
   const offsets = offsetsOf(stream);
   const inFlight = offsets.length - 1;
@@ -162,7 +164,7 @@ Deno.test("disconnect: a full queue closes the connection with 4008", async () =
   await stalled.readJson();
   await using publisher = await Client.connect(server);
   await until(async () => {
-    await burst(publisher, 100);
+    await flood(publisher, 100);
     return (await getJson(server, "/health")).subscribers === 0;
   }, "it is cut off");
   const { messages, code, reason } = await stalled.readToEnd();
@@ -179,7 +181,7 @@ Deno.test("echo: false does not count a stalled subscriber's own messages as los
   let published = 0;
   const isBehind = async () => (await getJson(server, "/stats")).topics.t.lagging === 1;
   await until(async () => {
-    published = (await burst(other, 100)).offset;
+    published = (await flood(other, 100)).offset;
     return await isBehind();
   }, "it is behind");
   // Own and others' messages, one by one: half of what the window loses are its own.
@@ -303,12 +305,12 @@ Deno.test("history gives up the oldest of the largest topics at its budget, and 
   assertEquals(payloads(client), ["live goes on"]);
 });
 
-/** Lets a subscriber stall while `burst` messages of 1 KB are published, and answers all that it then reads. */
+/** Lets a subscriber stall while so many messages of 1 KB are published, and answers all that it then reads. */
 async function stall(
-  { overflow, maxHistory = 100, burst: count }: {
+  { overflow, maxHistory = 100, messages }: {
     overflow: string;
     maxHistory?: number;
-    burst: number;
+    messages: number;
   },
 ): Promise<{ stream: Received[]; published: number }> {
   await using server = await serve({ topics: ["t"], maxBufferedBytes: 65_536, maxHistory });
@@ -316,19 +318,10 @@ async function stall(
   await stalled.sendJson(subscribe("t", { overflow }));
   await stalled.readJson();
   await using publisher = await Client.connect(server);
-  const { offset: published } = await burst(publisher, count);
+  const { offset: published } = await flood(publisher, messages);
   const stream: Received[] = [];
   while (stream.at(-1)?.offset !== published) stream.push(await stalled.readJson());
   return { stream, published };
-}
-
-/** Publishes messages of 1 KB and answers the last ack. */
-async function burst(publisher: Client, count: number): Promise<Received> {
-  for (let n = 1; n < count; n++) {
-    publisher.send(publish("t", "x".repeat(1000)));
-    if (n % 100 === 0) await publisher.fence();
-  }
-  return await publisher.request(publish("t", "x".repeat(1000)));
 }
 
 async function post(server: TestServer, topic: string, body: string) {
@@ -342,8 +335,4 @@ async function post(server: TestServer, topic: string, body: string) {
 
 function offsetsOf(stream: Received[]): number[] {
   return stream.filter(({ type }) => type === "event").map(({ offset }) => offset);
-}
-
-function range(from: number, to: number): number[] {
-  return Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
 }

@@ -11,6 +11,7 @@ import {
   makeTopic,
   publish,
   Random,
+  range,
   type Received,
   serve,
   subscribe,
@@ -117,7 +118,7 @@ Deno.test("what an engine lost is told when it keeps no history at all", async (
 Deno.test("a subscriber misses nothing that is published while the engine answers its subscribe", async () => {
   const engine = new MoodyEngine(100);
   const { ack, stream } = await subscribeDuring(engine, (publisher) => publishAll(publisher, 20));
-  assertEquals([ack.offset, stream], [0, count(1, 20)]);
+  assertEquals([ack.offset, stream], [0, range(1, 20)]);
 });
 
 Deno.test("a subscriber is told what history gave up while the engine answers its subscribe", async () => {
@@ -216,7 +217,7 @@ Deno.test("catch_up: a stall misses nothing with an engine that answers late, lo
     // The newest may still be on their way to the feed, and what was lost after them is not missed yet.
     await stalled.until(() => streamOf(stalled).length > stallLength - 50);
     const stream = streamOf(stalled);
-    assertEquals(stream, count(1, stream.length), `SEED=${random.seed}`);
+    assertEquals(stream, range(1, stream.length), `SEED=${random.seed}`);
   });
 });
 
@@ -226,7 +227,7 @@ Deno.test("catch_up: a read that fails is tried again", async () => {
     engine.failures = 3;
     resume();
     await stalled.until(() => streamOf(stalled).length === stallLength);
-    assertEquals([engine.failures, streamOf(stalled)], [0, count(1, stallLength)]);
+    assertEquals([engine.failures, streamOf(stalled)], [0, range(1, stallLength)]);
   });
 });
 
@@ -243,7 +244,7 @@ Deno.test("catch_up: a topic that is deleted while the engine is asked leaves no
     const stream = streamOf(stalled);
     const lossAt = stream.findIndex((item) => typeof item === "string");
     const lost = `${lossAt + 1}-${stallLength - 5}`;
-    assertEquals(stream, [...count(1, lossAt), lost, ...count(stallLength - 4, stallLength)]);
+    assertEquals(stream, [...range(1, lossAt), lost, ...range(stallLength - 4, stallLength)]);
     assertEquals(stalled.received.at(-2).msg, "topic_deleted");
   });
 });
@@ -300,8 +301,4 @@ function streamOf({ received }: { received: Received[] }): (number | string)[] {
   return received
     .filter(({ type, error }) => type === "event" || error?.code === "SLOW_CONSUMER")
     .map(({ offset, error }) => error ? `${error.from_offset}-${error.to_offset}` : offset);
-}
-
-function count(from: number, to: number): number[] {
-  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
 }

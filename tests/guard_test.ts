@@ -6,7 +6,16 @@ import type { PublishOptions } from "../src/engine.ts";
 import { MemoryEngine } from "../src/engine_memory.ts";
 import type { Draft } from "../src/protocol.ts";
 import { Subscription } from "../src/subscription.ts";
-import { Client, getJson, publish, serve, subscribe, type TestServer, until } from "./harness.ts";
+import {
+  Client,
+  flood,
+  getJson,
+  publish,
+  serve,
+  subscribe,
+  type TestServer,
+  until,
+} from "./harness.ts";
 import { TcpClient } from "./tcp_client.ts";
 import { Valves } from "./valve.ts";
 
@@ -87,8 +96,7 @@ Deno.test("a throw while a slow connection is sent what waits for it closes that
   slow.send(subscribe("t"));
   await slow.fence();
   valves.close("slow");
-  for (let n = 1; n <= 100; n++) beside.send(publish("t", "x".repeat(1000)));
-  await beside.fence();
+  await flood(beside, 100);
   const { drain } = Subscription.prototype;
   Subscription.prototype.drain = () => {
     throw new Error("planted in drain");

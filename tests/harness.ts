@@ -163,6 +163,21 @@ export function subscribe(topic: string, options: Record<string, unknown> = {}) 
   return { type: "subscribe", topic, client_id: "tester", ...options };
 }
 
+/** Publishes so many messages of 1 KB to "t", a hundred at a time, and answers the last ack. */
+export async function flood(publisher: Client, count: number): Promise<Received> {
+  const message = () => publish("t", "x".repeat(1000));
+  for (let n = 1; n < count; n++) {
+    publisher.send(message());
+    if (n % 100 === 0) await publisher.fence();
+  }
+  return await publisher.request(message());
+}
+
+/** The whole numbers from one to another. */
+export function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
+}
+
 /** Waits until something holds, looking again at every turn of the loop; gives up after `seconds`. */
 export async function until(
   holds: () => boolean | Promise<boolean>,

@@ -1,5 +1,15 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Client, getJson, publish, type Received, serve, subscribe, until } from "./harness.ts";
+import {
+  Client,
+  flood,
+  getJson,
+  publish,
+  range,
+  type Received,
+  serve,
+  subscribe,
+  until,
+} from "./harness.ts";
 import { RawClient } from "./raw_client.ts";
 import { ServerProcess } from "./server_process.ts";
 import { TcpClient } from "./tcp_client.ts";
@@ -50,7 +60,7 @@ Deno.test("SIGTERM: what was acked reaches every healthy subscriber before its 1
   const acked = Math.max(...offsetsOf(publisher.received, "ack"));
   for (const { received } of subscribers) {
     const offsets = offsetsOf(received, "event");
-    assertEquals(offsets, Array.from({ length: acked }, (_, index) => index + 1));
+    assertEquals(offsets, range(1, acked));
     const infos = received.filter(({ type }) => type === "info").map(({ msg }) => msg);
     assertEquals(infos, ["topic_deleted", "shutdown"]);
     assertEquals(received.at(-1).msg, "shutdown");
@@ -63,10 +73,7 @@ Deno.test("a slow subscriber that reads on after SIGTERM gets all that was queue
   await slow.sendJson(subscribe("t"));
   await slow.readJson();
   await using publisher = await Client.connect(server);
-  for (let n = 1; n <= 5_000; n++) {
-    publisher.send(publish("t", "x".repeat(1000)));
-    if (n % 100 === 0) await publisher.fence();
-  }
+  await flood(publisher, 5_000);
   server.signal("SIGTERM");
   await publisher.closed;
   const { messages: stream, code } = await slow.readToEnd();
@@ -91,8 +98,7 @@ Deno.test("while it drains, every request is answered with SHUTTING_DOWN", async
   await slow.fence();
   valves.close("slow");
   await using publisher = await Client.connect(server);
-  for (let n = 1; n <= 100; n++) publisher.send(publish("t", "x".repeat(1000)));
-  await publisher.fence();
+  await flood(publisher, 100);
 
   const ended = server.shutdown();
   const posted = await fetch(`${server.url}/topics/t/messages`, {
@@ -138,10 +144,7 @@ Deno.test("a subscriber that never reads does not keep the process from ending i
   await stalled.sendJson(subscribe("t"));
   await stalled.readJson();
   await using publisher = await Client.connect(server);
-  for (let n = 1; n <= 5_000; n++) {
-    publisher.send(publish("t", "x".repeat(1000)));
-    if (n % 100 === 0) await publisher.fence();
-  }
+  await flood(publisher, 5_000);
   assertEquals((await getJson(server, "/stats")).topics.t.lagging, 1);
   assertEquals(await server.stop(), 0);
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { batchSubprotocol } from "../src/protocol.ts";
-import { Random } from "./harness.ts";
+import { publish, Random, range } from "./harness.ts";
 import { ServerProcess } from "./server_process.ts";
 import { TcpClient } from "./tcp_client.ts";
 
@@ -88,7 +88,7 @@ for (const protocol of ["", batchSubprotocol]) {
     await Promise.all(wanderers.map((wanderer) => wanderer.finish(messages)));
     await publisher.close();
 
-    const expected = Array.from({ length: messages }, (_, index) => index + 1);
+    const expected = range(1, messages);
     for (const { seen, refused } of wanderers) {
       assertEquals(refused, []);
       assertEquals(seen, expected, `SEED=${random.seed}`);
@@ -103,20 +103,10 @@ Deno.test("a client that comes back too late is told that it missed something", 
   await wanderer.connect(server.port);
   await wanderer.lose();
   const publisher = await TcpClient.connect(server.port);
-  for (let n = 1; n <= 20; n++) {
-    publisher.send({
-      type: "publish",
-      topic: "t",
-      message: { id: crypto.randomUUID(), payload: n },
-    });
-  }
+  for (let n = 1; n <= 20; n++) publisher.send(publish("t", n));
   await publisher.fence();
   await wanderer.connect(server.port);
-  publisher.send({
-    type: "publish",
-    topic: "t",
-    message: { id: crypto.randomUUID(), payload: 21 },
-  });
+  publisher.send(publish("t", 21));
   await wanderer.finish(21);
   await publisher.close();
   assertEquals([wanderer.refused, wanderer.seen], [["evicted"], [21]]);

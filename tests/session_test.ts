@@ -5,6 +5,7 @@ import {
   getJson,
   makeTopic,
   publish,
+  range,
   serve,
   subscribe,
   until,
@@ -45,25 +46,13 @@ Deno.test("subscribe() replays exactly the last min(n, held) messages, oldest fi
   await using server = await serve({ topics: ["t"], maxHistory: 10 });
   await using client = await Client.connect(server);
   for (let n = 1; n <= 15; n++) client.send(publish("t", n));
-  for (
-    const [last_n, expected] of [[0, []], [3, [13, 14, 15]], [99, [
-      6,
-      7,
-      8,
-      9,
-      10,
-      11,
-      12,
-      13,
-      14,
-      15,
-    ]]]
-  ) {
+  const cases: [number, number[]][] = [[0, []], [3, [13, 14, 15]], [99, range(6, 15)]];
+  for (const [last_n, expected] of cases) {
     await using subscriber = await Client.connect(server);
     await subscriber.request(subscribe("t", { last_n }));
     await subscriber.fence();
     assertEquals(subscriber.received[0].type, "ack");
-    assertEquals(subscriber.events.map(({ message }) => message.payload), expected as number[]);
+    assertEquals(subscriber.events.map(({ message }) => message.payload), expected);
   }
 });
 

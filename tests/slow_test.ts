@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import {
   Client,
+  flood,
   getJson,
   makeTopic,
   publish,
+  range,
   type Received,
   serve,
   subscribe,
@@ -30,7 +32,7 @@ Deno.test("a subscriber that stops reading loses the oldest, is told exactly, an
   await flood(publisher, messages);
   await healthy.find(({ offset }) => offset === messages);
 
-  assertEquals(healthy.events.map(({ offset }) => offset), count(1, messages));
+  assertEquals(healthy.events.map(({ offset }) => offset), range(1, messages));
   assertEquals(publisher.received.filter(({ type }) => type === "ack").length, messages);
 
   const stream: Received[] = [];
@@ -53,10 +55,6 @@ Deno.test("a subscriber that stops reading loses the oldest, is told exactly, an
   assertEquals(expected - 1, messages, "received + reported lost = published");
   assertEquals(stream.at(-51)?.type, "error", "the newest 50 are kept");
 });
-
-function count(from: number, to: number): number[] {
-  return Array.from({ length: to - from + 1 }, (_, index) => from + index);
-}
 
 Deno.test("a stalled subscriber costs less than 10 MB", async () => {
   await using server = await ServerProcess.start({ topics: ["t"] });
@@ -87,7 +85,7 @@ Deno.test("a replay that is larger than a connection's room comes whole, then wh
   await flood(publisher, 10);
   valves.open("slow");
   await slow.until(() => slow.received.at(-1)?.offset === 1_010);
-  assertEquals(slow.received.map(({ offset }) => offset), [1_000, ...count(1, 1_010)]);
+  assertEquals(slow.received.map(({ offset }) => offset), [1_000, ...range(1, 1_010)]);
 });
 
 Deno.test("a client that lets its answers pile up is closed with 4008, after those that it had room for", async () => {
@@ -103,13 +101,6 @@ Deno.test("a client that lets its answers pile up is closed with 4008, after tho
   }
   const { messages: acks, code } = await silent.readToEnd();
   assertEquals(code, 4008);
-  assertEquals(acks.map(({ offset }) => offset), count(1, acks.length));
+  assertEquals(acks.map(({ offset }) => offset), range(1, acks.length));
   assertLess(acks.length, sent);
 });
-
-async function flood(publisher: Client, count: number): Promise<void> {
-  for (let sent = 1; sent <= count; sent++) {
-    publisher.send(publish("t", "x".repeat(1000)));
-    if (sent % 100 === 0) await publisher.fence();
-  }
-}

@@ -15,6 +15,7 @@ export class TcpClient implements AsyncDisposable {
   #sending: Promise<unknown> = Promise.resolve();
   #unread = new Uint8Array();
   #wake = () => {};
+  #isOpen = false;
   #ended = false;
   #pings = 0;
 
@@ -28,15 +29,9 @@ export class TcpClient implements AsyncDisposable {
     connection.setNoDelay(true);
     const client = new TcpClient(connection);
     await client.#write(handshake(path, protocol));
-    await client.#until(() => client.isOpen);
-    if (!client.isOpen) throw new Error("Cannot upgrade");
+    await client.until(() => client.#isOpen);
+    if (!client.#isOpen) throw new Error("Cannot upgrade");
     return client;
-  }
-
-  isOpen = false;
-
-  get isEnded(): boolean {
-    return this.#ended;
   }
 
   send(message: unknown): void {
@@ -56,13 +51,13 @@ export class TcpClient implements AsyncDisposable {
     this.send({ type: "ping", request_id });
     const isHere = () =>
       this.received.slice(from).some((message) => message.request_id === request_id);
-    await this.#until(isHere);
+    await this.until(isHere);
     return isHere();
   }
 
   /** Waits until something holds, looking whenever something is received; also ends with the connection. */
   async until(holds: () => boolean): Promise<void> {
-    await this.#until(holds);
+    while (!holds() && !this.#ended) await new Promise<void>((resolve) => this.#wake = resolve);
   }
 
   /** Says goodbye and waits for the end. */
@@ -79,10 +74,6 @@ export class TcpClient implements AsyncDisposable {
   async abort(): Promise<void> {
     this.#end();
     await this.closed;
-  }
-
-  async #until(holds: () => boolean): Promise<void> {
-    while (!holds() && !this.#ended) await new Promise<void>((resolve) => this.#wake = resolve);
   }
 
   async #write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -102,7 +93,7 @@ export class TcpClient implements AsyncDisposable {
         joined.set(this.#unread);
         joined.set(buffer.subarray(0, count), this.#unread.length);
         this.#unread = joined;
-        if (!this.isOpen && !this.#takeHead()) continue;
+        if (!this.#isOpen && !this.#takeHead()) continue;
         code = this.#takeFrames() ?? code;
         this.#wake();
         if (code !== 1006) break;
@@ -128,7 +119,7 @@ export class TcpClient implements AsyncDisposable {
     if (end < 0) return false;
     if (!head.startsWith("HTTP/1.1 101")) throw new Error(`Cannot upgrade: ${head}`);
     this.#unread = this.#unread.slice(end + 4);
-    this.isOpen = true;
+    this.#isOpen = true;
     return true;
   }
 
