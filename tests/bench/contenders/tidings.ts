@@ -1,5 +1,6 @@
 /** This project: once with a frame for each message, once with the subprotocol that merges them. */
 
+import project from "../../../deno.json" with { type: "json" };
 import { type Contender, type Launch, portInJson } from "../contender.ts";
 import { benchTopic } from "../wire.ts";
 
@@ -10,7 +11,7 @@ export function launchTidings(): Launch {
   const settings = ["--host", "127.0.0.1", "--port", "0", "--topics", benchTopic];
   return {
     program: Deno.execPath(),
-    args: ["run", "--no-prompt", "--allow-net", "--allow-env", main, ...settings],
+    args: ["run", ...project.tasks.start.command.split(" ").slice(2, -1), main, ...settings],
     port: portInJson,
   };
 }
