@@ -48,7 +48,8 @@ export class Outbox implements Outlet {
   #controlBytes = 0;
   /** It was over the limit when a turn was over, and has not been at half of it since. */
   #isCongested = false;
-  #lowestBuffered = 0;
+  /** What was buffered after the last look: less of it since means that the connection moves. */
+  #bufferedBefore = 0;
   #movedAtMs = 0;
   #nextLookMs = 0;
   #closed = false;
@@ -99,6 +100,7 @@ export class Outbox implements Outlet {
     if (nowMs < this.#nextLookMs) return false;
     const { maxBufferedBytes } = this.#options;
     const buffered = this.#connection.bufferedBytes;
+    if (this.#movedAtMs === 0 || buffered < this.#bufferedBefore) this.#movedAtMs = nowMs;
     if (buffered > maxBufferedBytes) this.#isCongested = true;
     if (buffered * 2 <= maxBufferedBytes) {
       this.#isCongested = false;
@@ -107,10 +109,12 @@ export class Outbox implements Outlet {
     }
     if (this.#backlog.isEmpty() && !this.#isCongested) {
       this.#movedAtMs = 0;
+      this.#nextLookMs = 0;
       return true;
     }
     this.#room = 0;
-    this.#closeIfStalled(buffered, nowMs);
+    this.#bufferedBefore = this.#connection.bufferedBytes;
+    this.#closeIfStalled(nowMs);
     return this.#closed;
   }
 
@@ -159,9 +163,7 @@ export class Outbox implements Outlet {
     }
   }
 
-  #closeIfStalled(buffered: number, nowMs: number): void {
-    if (this.#movedAtMs === 0 || buffered < this.#lowestBuffered) this.#movedAtMs = nowMs;
-    this.#lowestBuffered = buffered;
+  #closeIfStalled(nowMs: number): void {
     // The longer nothing moves, the less often it is worth a look: hundreds that stall should cost nobody anything.
     this.#nextLookMs = nowMs + Math.min(maxLookIntervalMs, (nowMs - this.#movedAtMs) / 8);
     if (nowMs - this.#movedAtMs > this.#options.stallTimeoutMs) this.close(closings.tooSlow);
