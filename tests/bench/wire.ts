@@ -1,5 +1,7 @@
 /** How the contenders are spoken to: each dialect says how to subscribe and publish, in the bytes of its protocol. */
 
+import { encodeFrame } from "../frames.ts";
+
 /** The topic of everything that is measured on a single topic. */
 export const benchTopic = "bench";
 
@@ -82,23 +84,9 @@ function eventText(topic: string, id: string, payload: string): string {
 }
 
 export function textFrame(text: string): Uint8Array<ArrayBuffer> {
-  return frame(0x81, encoder.encode(text));
+  return encodeFrame(1, encoder.encode(text));
 }
 
 function binaryFrame(text: string): Uint8Array<ArrayBuffer> {
-  return frame(0x82, encoder.encode(text));
-}
-
-/** A masked frame (RFC 6455, section 5.2). The mask is zero: the server has to unmask it all the same. */
-function frame(head: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { length } = payload;
-  const size = length < 126
-    ? [0x80 | length]
-    : length < 65536
-    ? [0xfe, length >> 8, length & 255]
-    : [0xff, 0, 0, 0, 0, length >>> 24, (length >> 16) & 255, (length >> 8) & 255, length & 255];
-  const bytes = new Uint8Array(1 + size.length + 4 + length);
-  bytes.set([head, ...size]);
-  bytes.set(payload, 1 + size.length + 4);
-  return bytes;
+  return encodeFrame(2, encoder.encode(text));
 }
