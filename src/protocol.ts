@@ -178,7 +178,7 @@ export function decodePosted(
   return { draft: { id, payload }, idempotent };
 }
 
-/** The first thing wrong with a value, as `"field" must be …`; `"` alone names the whole. */
+/** The first thing wrong with a value, as `"field" must be …`, or `it must be …` where the whole is wrong. */
 export function describeField(error: z.core.$ZodError): string {
   const issue = error.issues[0]!;
   return issue.path.length === 0

@@ -6,28 +6,17 @@
 declare module "@std/assert" {
   type ErrorClass<E extends Error> = abstract new (...args: never[]) => E;
 
-  export class AssertionError extends Error {}
   export function assert(value: unknown, message?: string): asserts value;
   export function assertEquals<T>(actual: T, expected: T, message?: string): void;
-  export function assertExists<T>(actual: T, message?: string): asserts actual is NonNullable<T>;
-  export function assertGreater<T>(actual: T, low: T, message?: string): void;
-  export function assertGreaterOrEqual<T>(actual: T, low: T, message?: string): void;
   export function assertLess<T>(actual: T, high: T, message?: string): void;
-  export function assertLessOrEqual<T>(actual: T, high: T, message?: string): void;
   export function assertMatch(actual: string, expected: RegExp, message?: string): void;
   export function assertNotEquals<T>(actual: T, expected: T, message?: string): void;
-  export function assertObjectMatch(actual: object, expected: object, message?: string): void;
   export function assertRejects<E extends Error = Error>(
     action: () => PromiseLike<unknown>,
     errorClass?: ErrorClass<E>,
     messageIncludes?: string,
   ): Promise<E>;
   export function assertStringIncludes(actual: string, expected: string, message?: string): void;
-  export function assertThrows<E extends Error = Error>(
-    action: () => unknown,
-    errorClass?: ErrorClass<E>,
-    messageIncludes?: string,
-  ): E;
   export function fail(message?: string): never;
 }
 
