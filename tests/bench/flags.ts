@@ -30,7 +30,8 @@ Usage: deno task bench [flags]
   --only NAMES       contenders, separated by commas (all)
   --sections NAMES   sections, separated by commas (all)
   --rounds N         how often each cell is measured, contenders taking turns (5; short: 3)
-  --seconds S        how long each measurement takes, after a third of it to warm up (1; short: 0.4)
+  --seconds S        how long each measurement takes, after as long to warm up, a second at least (1;
+                     short: 0.4 after a third of it)
   --chart FILE       draws the fan-out as SVG
   --json FILE        writes all raw results
   --python PROGRAM   the Python that has fastapi, uvicorn and websockets (python3)

@@ -17,11 +17,11 @@ import { Toolbox } from "./toolbox.ts";
 const spareFiles = 200;
 
 async function bench(flags: Flags, tools: Toolbox): Promise<void> {
-  const { rounds, seconds } = flags;
+  const { rounds, seconds, isShort } = flags;
   const results = new Results();
-  const timing = { seconds, warmSeconds: seconds / 3 };
+  const timing = { seconds, warmSeconds: isShort ? seconds / 3 : Math.max(1, seconds) };
   const all = sections(timing, results);
-  const chosen = (flags.isShort ? shortPlan(all) : all)
+  const chosen = (isShort ? shortPlan(all) : all)
     .filter(({ name }) => flags.sections?.includes(name) ?? true);
   const machine = describeMachine();
   const date = new Date().toISOString().slice(0, 10);
