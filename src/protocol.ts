@@ -301,14 +301,19 @@ export function encodeKept(topic: string, event: string): string {
 }
 
 let stampedAt = 0;
+let stampedSecond = 0;
+let second = "";
 let stamp = "";
 
 /** The time now as ISO-8601 in UTC, to the millisecond. */
 export function timestamp(): string {
   const now = Date.now();
-  if (now !== stampedAt) {
-    stampedAt = now;
-    stamp = new Date(now).toISOString();
+  if (now === stampedAt) return stamp;
+  stampedAt = now;
+  const milliseconds = now % 1000;
+  if (now - milliseconds !== stampedSecond) {
+    stampedSecond = now - milliseconds;
+    second = new Date(now).toISOString().slice(0, -4);
   }
-  return stamp;
+  return stamp = `${second}${String(milliseconds).padStart(3, "0")}Z`;
 }
