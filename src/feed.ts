@@ -12,7 +12,7 @@ import {
   type Message,
   whenReady,
 } from "./engine.ts";
-import { mergeFrames, type Position } from "./protocol.ts";
+import type { Position } from "./protocol.ts";
 import { Ring } from "./ring.ts";
 import type { Subscription } from "./subscription.ts";
 import type { Turn, TurnJob } from "./turn.ts";
@@ -331,5 +331,5 @@ function takeUpTo(maxBytes: number, messages: readonly Message[], from: number):
 function mergeMessages(messages: readonly Message[]): Frame {
   if (messages.length === 1) return messages[0]!;
   const bytes = messages.reduce((sum, message) => sum + message.bytes + 1, 1);
-  return { text: mergeFrames(messages.map(({ text }) => text)), bytes };
+  return { text: `[${messages.map(({ text }) => text).join(",")}]`, bytes };
 }

@@ -19,7 +19,9 @@ export class TurnConnection implements Connection, TurnSender {
   readonly #inner: Connection;
   readonly #turn: Turn;
   readonly #isMerging: boolean;
-  #frames: string[] = [];
+  /** What waits. The first frame stands by itself: subscribers mostly get one in a turn, and then no array is needed. */
+  #first: string | undefined;
+  readonly #others: string[] = [];
   #waitingBytes = 0;
 
   constructor(inner: Connection, turn: Turn, { isMerging }: TurnConnectionOptions) {
@@ -33,11 +35,13 @@ export class TurnConnection implements Connection, TurnSender {
   }
 
   send(text: string): void {
-    if (this.#frames.length === 0) {
+    if (this.#first === undefined) {
       if (!this.#isMerging && this.#turn.takeDirect()) return this.#inner.send(text);
+      this.#first = text;
       this.#turn.sendAtEnd(this);
+    } else {
+      this.#others.push(text);
     }
-    this.#frames.push(text);
     this.#waitingBytes += text.length;
   }
 
@@ -47,19 +51,28 @@ export class TurnConnection implements Connection, TurnSender {
   }
 
   sendWaiting(): number {
-    const frames = this.#frames;
-    const bytes = this.#waitingBytes;
-    if (frames.length === 0) return 0;
-    this.#frames = [];
-    this.#waitingBytes = 0;
+    const first = this.#first;
+    if (first === undefined) return 0;
+    this.#first = undefined;
     try {
       // One frame goes as it is: many subscribers of a topic get the same text, which is encoded for all of them.
-      const sent = this.#isMerging && frames.length > 1 ? [mergeFrames(frames)] : frames;
-      for (const frame of sent) this.#inner.send(frame);
-      return bytes + sent.length * frameOverheadBytes;
+      return this.#others.length === 0 ? this.#sendOne(first) : this.#sendAll(first);
     } catch (thrown) {
       this.#inner.close(closings.bug);
       throw thrown;
+    } finally {
+      this.#waitingBytes = 0;
     }
+  }
+
+  #sendOne(frame: string): number {
+    this.#inner.send(frame);
+    return frame.length + frameOverheadBytes;
+  }
+
+  #sendAll(first: string): number {
+    const frames = [first, ...this.#others.splice(0)];
+    if (this.#isMerging) return this.#sendOne(mergeFrames(frames));
+    return frames.reduce((bytes, frame) => bytes + this.#sendOne(frame), 0);
   }
 }
