@@ -58,6 +58,11 @@ export class ServerProcess implements AsyncDisposable {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
   }
 
+  /** How many files and connections it has open. */
+  get openDescriptors(): number {
+    return Array.from(Deno.readDirSync(`/proc/${this.#process.pid}/fd`)).length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.signal("SIGKILL");
