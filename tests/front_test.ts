@@ -393,7 +393,7 @@ Deno.test(
   { name: "the front logs neither tickets nor tokens, whatever goes wrong", ignore },
   async () => {
     const secret = "s3cr3t";
-    const server = await serve();
+    await using server = await serve();
     await using front = await Front.start(server, {
       ...impatient,
       "rate=10r/s": "rate=1r/m",
