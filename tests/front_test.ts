@@ -177,13 +177,13 @@ Deno.test({
   await using front = await Front.start(server, impatient);
   await using publisher = await Client.connect(server);
   await getJson(server, "/stats");
-  const before = server.openDescriptors;
+  const before = server.openSockets;
 
   using stalled = await front.connect();
   await exchange(stalled, handshake("/ws"), "\r\n\r\n");
   await exchange(stalled, encodeFrame(1, bytesOf(JSON.stringify(subscribe("t")))), '"ack"');
   assertEquals((await getJson(server, "/stats")).connections, 2);
-  assertEquals(server.openDescriptors, before + 1);
+  assertEquals(server.openSockets, before + 1);
 
   await until(
     async () => {
@@ -193,7 +193,7 @@ Deno.test({
     "the front has ended it",
     30,
   );
-  await until(() => server.openDescriptors === before, "the descriptor is free");
+  await until(() => server.openSockets === before, "the descriptor is free");
 });
 
 Deno.test({
@@ -205,7 +205,7 @@ Deno.test({
   await using front = await Front.start(server, impatient);
   await using publisher = await Client.connect(server);
   await getJson(server, "/stats");
-  const before = server.openDescriptors;
+  const before = server.openSockets;
 
   using stalled = await front.connect();
   await exchange(stalled, handshake("/ws"), "\r\n\r\n");
@@ -227,7 +227,7 @@ Deno.test({
   } finally {
     clearInterval(pongs);
   }
-  await until(() => server.openDescriptors === before, "the descriptor is free");
+  await until(() => server.openSockets === before, "the descriptor is free");
 });
 
 Deno.test(
@@ -236,7 +236,7 @@ Deno.test(
     await using server = await ServerProcess.start({ topics: ["t"], idleTimeoutSeconds: 1 });
     await using publisher = await Client.connect(server);
     await getJson(server, "/stats");
-    const before = server.openDescriptors;
+    const before = server.openSockets;
 
     {
       using stalled = await RawClient.connect(server.port);
@@ -250,9 +250,9 @@ Deno.test(
         "the server has given it up",
         30,
       );
-      assertEquals(server.openDescriptors, before + 1);
+      assertEquals(server.openSockets, before + 1);
     }
-    await until(() => server.openDescriptors === before, "the descriptor is free");
+    await until(() => server.openSockets === before, "the descriptor is free");
   },
 );
 
