@@ -15,8 +15,14 @@ export function permissionFlags(task: "start" | "dev" | "compile"): string[] {
 
 /** Which of these programs are not on PATH. */
 export function missingPrograms(...programs: string[]): string[] {
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  return programs.filter((program) => !folders.some((folder) => isFile(`${folder}/${program}`)));
+  return programs.filter((program) => findProgram(program) === undefined);
+}
+
+/** Where a program is: on PATH, or in one of `folders`. */
+export function findProgram(program: string, folders: readonly string[] = []): string | undefined {
+  return [...(Deno.env.get("PATH") ?? "").split(":"), ...folders]
+    .map((folder) => `${folder}/${program}`)
+    .find(isFile);
 }
 
 function isFile(path: string): boolean {

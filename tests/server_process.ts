@@ -58,6 +58,13 @@ export class ServerProcess implements AsyncDisposable {
     return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
   }
 
+  /** How many sockets it has open. Files do not count: the runtime has some for a moment after its start. */
+  get openSockets(): number {
+    const folder = `/proc/${this.#process.pid}/fd`;
+    return Array.from(Deno.readDirSync(folder), ({ name }) => targetOf(`${folder}/${name}`))
+      .filter((target) => target.startsWith("socket:")).length;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.signal("SIGKILL");
@@ -77,6 +84,15 @@ export class ServerProcess implements AsyncDisposable {
       if (entry.message === "listening") this.#listening.resolve(entry.port);
     }
     this.#listening.reject(new Error(`Cannot start: ${JSON.stringify(this.logged)}`));
+  }
+}
+
+/** What a link leads to; nothing when it has just gone. */
+function targetOf(link: string): string {
+  try {
+    return Deno.readLinkSync(link);
+  } catch {
+    return "";
   }
 }
 

@@ -11,7 +11,7 @@ export class TcpClient implements AsyncDisposable {
   readonly received: Received[] = [];
   /** How the connection ended: 1006 when without a close frame. */
   readonly closed: Promise<number>;
-  readonly #connection: Deno.TcpConn;
+  readonly #connection: Deno.Conn;
   #sending: Promise<unknown> = Promise.resolve();
   #unread = new Uint8Array();
   #wake = () => {};
@@ -19,7 +19,7 @@ export class TcpClient implements AsyncDisposable {
   #ended = false;
   #pings = 0;
 
-  private constructor(connection: Deno.TcpConn) {
+  private constructor(connection: Deno.Conn) {
     this.#connection = connection;
     this.closed = this.#readAll();
   }
@@ -27,8 +27,13 @@ export class TcpClient implements AsyncDisposable {
   static async connect(port: number, path = "/ws", protocol = ""): Promise<TcpClient> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     connection.setNoDelay(true);
+    return await TcpClient.over(connection, handshake(path, protocol));
+  }
+
+  /** Shakes hands on a connection that is there already, one with TLS for example. */
+  static async over(connection: Deno.Conn, request: Uint8Array<ArrayBuffer>): Promise<TcpClient> {
     const client = new TcpClient(connection);
-    await client.#write(handshake(path, protocol));
+    await client.#write(request);
     await client.until(() => client.#isOpen);
     if (!client.#isOpen) throw new Error("Cannot upgrade");
     return client;
