@@ -79,13 +79,15 @@ async function readBody(body: ReadableStream<Uint8Array>, maxBytes: number): Pro
       chunks.push(chunk as Uint8Array<ArrayBuffer>);
     }
   } catch {
-    throw new RequestError({
-      code: "BAD_REQUEST",
-      message: "Cannot read body: it ended too early",
-    });
+    throw bodyCutOff();
   }
   if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
   return new Blob(chunks);
+}
+
+/** What a request is told whose body ends before it is whole. */
+export function bodyCutOff(): RequestError {
+  return new RequestError({ code: "BAD_REQUEST", message: "Cannot read body: it ended too early" });
 }
 
 function bodyTooLarge(maxBytes: number): RequestError {

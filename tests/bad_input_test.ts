@@ -733,6 +733,11 @@ const cutOff: HttpCase[] = [
     http(400, "ended too early"),
   ],
   [
+    "in the body of a message",
+    publishBody('{"payload":', { "content-length": "100" }),
+    http(400, "ended too early"),
+  ],
+  [
     "between chunks",
     post("", { "transfer-encoding": "chunked" }) + "1\r\n{\r\n",
     http(400, "ended too early"),
