@@ -30,6 +30,23 @@ export function answerOddHost(): Response {
   return Response.json({ error }, { status: 400 });
 }
 
+/**
+ * Tells whether a request's target has a path: `GET http://x?y` and `CONNECT x:80` have none (RFC 9112, section 3.2), and
+ * the router fails where it finds none.
+ */
+export function hasPath({ url }: Request): boolean {
+  return url.indexOf("/", url.indexOf("://") + 3) > 0;
+}
+
+/** What a request without a path is told. */
+export function answerNoPath(): Response {
+  const error: ErrorBody = {
+    code: "BAD_REQUEST",
+    message: "Cannot answer: the target of the request must have a path",
+  };
+  return Response.json({ error }, { status: 400 });
+}
+
 /** Lets a body through that says that it is JSON and has at most `maxBytes`. */
 export function requireJson(maxBytes: number): MiddlewareHandler {
   return createMiddleware(async (context, next) => {
