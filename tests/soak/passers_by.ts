@@ -73,6 +73,8 @@ export async function sendBadInput(world: World, options: PasserByOptions): Prom
       await pause(random.below(60), world.over);
     }
     const garbage = Uint8Array.from({ length: 1 + random.below(200) }, () => random.below(256));
+    // With reserved bits, or it might happen to be a frame that has an answer.
+    garbage[0]! |= 0x70;
     if (random.below(2) === 0) link.sendBytes(garbage);
     await pause(50, world.over);
     link.abort();
