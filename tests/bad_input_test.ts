@@ -1137,3 +1137,22 @@ function shown(value: string | undefined): string {
   );
   return quoted.length > 40 ? `${quoted.slice(0, 40)}…` : quoted;
 }
+
+/** What the fuzzer begins with. */
+export const fuzzSeeds = {
+  frames: [
+    ...[notJson, notAnObject, wrongTypes, badTopics, topicsNotThere, oddIds, otherFrames].flat(),
+    ...payloads.map(([name, sent]) =>
+      [
+        name,
+        `{"type":"publish","topic":"echo","message":{"id":"${uuid}","payload": ${sent} }}`,
+      ] as const
+    ),
+    ...payloadFrames,
+  ].map(([, frame]) => typeof frame === "string" ? frame : JSON.stringify(frame)),
+  bytes: broken.map(([, bytes]) => bytes),
+  requests: [
+    ...[oddHosts, goodHosts, methods, heads, noPaths, badNames, namesNotThere, bodies, messages],
+    ...[cutOff, contentTypes, jsonTypes, rawRequests, handshakes],
+  ].flat().map(([, sent]) => typeof sent === "string" ? text(sent) : sent),
+};
