@@ -7,7 +7,14 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
-import { answerOddHost, makeHostCheck, refuseInvalid, requireJson } from "./http.ts";
+import {
+  answerNoPath,
+  answerOddHost,
+  hasPath,
+  makeHostCheck,
+  refuseInvalid,
+  requireJson,
+} from "./http.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
 import { TopicName } from "./protocol.ts";
@@ -133,7 +140,12 @@ export function createApp(parts: AppParts): App {
   });
 
   const hasGoodHost = makeHostCheck();
-  return { fetch: (request) => hasGoodHost(request) ? app.fetch(request) : answerOddHost() };
+  return {
+    fetch: (request) => {
+      if (!hasGoodHost(request)) return answerOddHost();
+      return hasPath(request) ? app.fetch(request) : answerNoPath();
+    },
+  };
 }
 
 const NewTopic = z.object({ name: TopicName }, "must be a JSON object");

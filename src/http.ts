@@ -30,6 +30,23 @@ export function answerOddHost(): Response {
   return Response.json({ error }, { status: 400 });
 }
 
+/**
+ * Tells whether a request's target has a path: `GET http://x?y` and `CONNECT x:80` have none (RFC 9112, section 3.2), and
+ * the router fails where it finds none.
+ */
+export function hasPath({ url }: Request): boolean {
+  return url.indexOf("/", url.indexOf("://") + 3) > 0;
+}
+
+/** What a request without a path is told. */
+export function answerNoPath(): Response {
+  const error: ErrorBody = {
+    code: "BAD_REQUEST",
+    message: "Cannot answer: the target of the request must have a path",
+  };
+  return Response.json({ error }, { status: 400 });
+}
+
 /** Lets a body through that says that it is JSON and has at most `maxBytes`. */
 export function requireJson(maxBytes: number): MiddlewareHandler {
   return createMiddleware(async (context, next) => {
@@ -79,13 +96,15 @@ async function readBody(body: ReadableStream<Uint8Array>, maxBytes: number): Pro
       chunks.push(chunk as Uint8Array<ArrayBuffer>);
     }
   } catch {
-    throw new RequestError({
-      code: "BAD_REQUEST",
-      message: "Cannot read body: it ended too early",
-    });
+    throw bodyCutOff();
   }
   if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
   return new Blob(chunks);
+}
+
+/** What a request is told whose body ends before it is whole. */
+export function bodyCutOff(): RequestError {
+  return new RequestError({ code: "BAD_REQUEST", message: "Cannot read body: it ended too early" });
 }
 
 function bodyTooLarge(maxBytes: number): RequestError {

@@ -1,12 +1,12 @@
 /** Messages over HTTP: publishing to a topic, and reading its history. */
 
 import { zValidator } from "@hono/zod-validator";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { z } from "zod";
 import type { Broker } from "./broker.ts";
 import { type Awaitable, type Message, whenReady } from "./engine.ts";
 import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
-import { checkJsonBody, invalid, refuseInvalid } from "./http.ts";
+import { bodyCutOff, checkJsonBody, invalid, refuseInvalid } from "./http.ts";
 import { elementTexts } from "./json_text.ts";
 import { whyNotRecovered } from "./feed.ts";
 import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
@@ -55,7 +55,7 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
   routes.post("/topics/:name/messages", async (context) => {
     const checking = checkJsonBody(context, options.maxMessageBytes);
     if (checking) await checking;
-    const text = await context.req.text();
+    const text = await readText(context);
     const name = TopicName.safeParse(context.req.param("name"));
     if (!name.success) throw invalid("publish", `"name" ${name.error.issues[0]!.message}`);
     if (options.isDraining()) throw new RequestError(shuttingDown("publish"));
@@ -106,6 +106,15 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
   );
 
   return routes;
+}
+
+/** A body that breaks off throws what is no fault of this server. */
+async function readText(context: Context): Promise<string> {
+  try {
+    return await context.req.text();
+  } catch {
+    throw bodyCutOff();
+  }
 }
 
 function parseBody(text: string): unknown {

@@ -35,6 +35,8 @@ export interface Subscriber {
 export interface Waiting {
   /** Offers what waits. True when the turn is over, false when the room ran out first. */
   drain(): boolean;
+  /** An answer is queued behind it: a turn that is under way also takes what came since it began. */
+  prolong(): void;
 }
 
 /** How a subscription is to be. */
@@ -168,6 +170,10 @@ export class Subscription implements Waiting {
       this.feed.caughtUp(this);
     }
     return true;
+  }
+
+  prolong(): void {
+    if (this.#turnEnd !== undefined) this.#turnEnd = this.feed.last;
   }
 
   /** Ends it. What waits is still handed on, and nothing that is published from now on. */

@@ -733,6 +733,11 @@ const cutOff: HttpCase[] = [
     http(400, "ended too early"),
   ],
   [
+    "in the body of a message",
+    publishBody('{"payload":', { "content-length": "100" }),
+    http(400, "ended too early"),
+  ],
+  [
     "between chunks",
     post("", { "transfer-encoding": "chunked" }) + "1\r\n{\r\n",
     http(400, "ended too early"),
@@ -793,6 +798,8 @@ const rawRequests: HttpCase[] = [
   ["a target without slash", request("GET health"), byRuntime],
   ["a target of nothing", "GET HTTP/1.1\r\nHost: x\r\n\r\n", byRuntime],
   ["another host in the target", request("GET http://elsewhere/nowhere"), http(404, "/nowhere")],
+  ["a target without a path", request("BREW http://elsewhere?topics"), http(400, "a path")],
+  ["a target for a tunnel", request("CONNECT elsewhere:80"), http(400, "a path")],
   ["OPTIONS *", request("OPTIONS *"), http(404, "GET / lists")],
   ["a header with a space in its name", request("GET /health", { "x y": "z" }), byRuntime],
   ["a header with a control character", request("GET /health", { x: "a\x01b" }), byRuntime],
@@ -1130,3 +1137,22 @@ function shown(value: string | undefined): string {
   );
   return quoted.length > 40 ? `${quoted.slice(0, 40)}…` : quoted;
 }
+
+/** What the fuzzer begins with. */
+export const fuzzSeeds = {
+  frames: [
+    ...[notJson, notAnObject, wrongTypes, badTopics, topicsNotThere, oddIds, otherFrames].flat(),
+    ...payloads.map(([name, sent]) =>
+      [
+        name,
+        `{"type":"publish","topic":"echo","message":{"id":"${uuid}","payload": ${sent} }}`,
+      ] as const
+    ),
+    ...payloadFrames,
+  ].map(([, frame]) => typeof frame === "string" ? frame : JSON.stringify(frame)),
+  bytes: broken.map(([, bytes]) => bytes),
+  requests: [
+    ...[oddHosts, goodHosts, methods, heads, noPaths, badNames, namesNotThere, bodies, messages],
+    ...[cutOff, contentTypes, jsonTypes, rawRequests, handshakes],
+  ].flat().map(([, sent]) => typeof sent === "string" ? text(sent) : sent),
+};
