@@ -1,7 +1,6 @@
 /** Clients that come, do a little of everything, and go: the operations that a server sees in an hour. */
 
-import { makeTopic, publish, type Random, subscribe } from "../harness.ts";
-import { deleteTopic } from "../harness.ts";
+import { deleteTopic, makeTopic, publish, type Random, subscribe } from "../harness.ts";
 import { pause } from "../pause.ts";
 import { TcpClient } from "../tcp_client.ts";
 

@@ -36,7 +36,7 @@ export function reportSoak({ verdict, memory }: SoakResult): string {
 }
 
 /** The value below which a share of the sorted values lies; 0 when there are none. */
-export function percentile(sorted: readonly number[], share: number): number {
+function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 }
 
