@@ -36,7 +36,7 @@ export function readNumbers<Name extends string>(help: ProgramHelp<Name>): Recor
   const numbers = names.map((name) => {
     const text = given[name] as string | undefined;
     const value = text === undefined ? help.flags[name].preset : Number(text);
-    if (!(value >= 0) || text === "") {
+    if (text !== undefined && (!(value >= 0) || text === "")) {
       refuse(help.task, `--${name} must be a number, 0 or more, not ${JSON.stringify(text)}`);
     }
     return [name, value];

@@ -71,7 +71,7 @@ function mutateOnce(
 }
 
 /** Bytes with those from `at` up to `to` replaced. */
-export function replaced(
+function replaced(
   bytes: Uint8Array<ArrayBuffer>,
   at: number,
   to: number,

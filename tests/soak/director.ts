@@ -45,7 +45,8 @@ type Fault = (typeof serverFaults)[number] | (typeof otherFaults)[number];
 /** Plays until `endAt`, as of `performance.now()`; spares the server from `spareAt` on. */
 export async function direct(stage: Stage, spareAt: number, endAt: number): Promise<void> {
   const { random, subscribers } = stage;
-  let deck: Fault[] = [];
+  // A short run too ends the server, both ways: these are drawn from the end.
+  let deck: Fault[] = [...shuffle([...otherFaults], random), ...shuffle([...serverFaults], random)];
   while (performance.now() < endAt) {
     await pause(200 + random.below(longestPauseMs - 200));
     for (const subscriber of subscribers) subscriber.checkPartings();

@@ -1,8 +1,6 @@
 /** A TCP proxy that treats connections as bad networks do. */
 
-import { createServer, type Server, type Socket } from "node:net";
-import { connect } from "node:net";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import type { Random } from "../harness.ts";
 import { pause } from "../pause.ts";
 import type { Tamper } from "./tamper.ts";
@@ -53,10 +51,6 @@ export class FaultProxy implements AsyncDisposable {
     const server = createServer({ allowHalfOpen: true });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return new FaultProxy(server, options);
-  }
-
-  get size(): number {
-    return this.#connections.size;
   }
 
   /** Plants a fault in one connection, chosen at random, for so long. False when there is none. */

@@ -1,6 +1,6 @@
 /** What a soak found, for people. */
 
-import { slopeOf } from "./memory.ts";
+import { type MemorySample, slopeOf } from "./memory.ts";
 import type { SoakResult } from "./soak.ts";
 import { type Breach, breaches } from "./verdict.ts";
 
@@ -9,7 +9,6 @@ export function reportSoak({ verdict, memory }: SoakResult): string {
   const recoveries = [...verdict.recoveriesMs].sort((one, other) => one - other);
   const at = (share: number) => `${percentile(recoveries, share).toFixed(0)} ms`;
   const slope = slopeOf(memory);
-  const last = memory.at(-1);
   const lines = [
     `connections  ${verdict.connections}`,
     `published    ${published}: ${acked} acked, ${refused} refused, ${unanswered} left unanswered`,
@@ -20,9 +19,9 @@ export function reportSoak({ verdict, memory }: SoakResult): string {
     `  it took    p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)} of ${recoveries.length}`,
     slope === undefined
       ? "memory       not measured"
-      : `memory       ${slope.toFixed(2)} MB/min over the second half, ${
-        (last!.bytes / 1e6).toFixed(0)
-      } MB at the end`,
+      : `memory       ${slope.toFixed(2)} MB/min over the second half: ${
+        [0, 0.25, 0.5, 0.75, 1].map((share) => mega(memory, share)).join(", ")
+      } MB`,
     "",
     `faults       ${verdict.faultCount}`,
     ...[...verdict.faults].sort().map(([kind, count]) => `  ${kind.padEnd(24)}${count}`),
@@ -37,6 +36,11 @@ export function reportSoak({ verdict, memory }: SoakResult): string {
 }
 
 /** The value below which a share of the sorted values lies; 0 when there are none. */
-export function percentile(sorted: readonly number[], share: number): number {
+function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+/** What was held when a share of the samples was taken. */
+function mega(memory: readonly MemorySample[], share: number): string {
+  return (memory[Math.round(share * (memory.length - 1))]!.bytes / 1e6).toFixed(0);
 }

@@ -56,7 +56,6 @@ export async function soak({ seconds, seed, tamper }: SoakOptions): Promise<Soak
   const world: World = {
     verdict,
     ledger,
-    random: random(),
     port: () => server.port,
     proxyPort: () => proxy.port,
     life: () => server.life,

@@ -1,6 +1,5 @@
 /** What all actors of a soak share. */
 
-import type { Random } from "../harness.ts";
 import type { Config } from "../../src/config.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Verdict } from "./verdict.ts";
@@ -24,7 +23,6 @@ export const volatileTopics = ["volatile/1", "volatile/2"] as const;
 export interface World {
   readonly verdict: Verdict;
   readonly ledger: Ledger;
-  readonly random: Random;
   /** Where the server listens, and where the proxy in front of it. */
   readonly port: () => number;
   readonly proxyPort: () => number;
