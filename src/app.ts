@@ -5,8 +5,11 @@ import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
+import type { Access } from "./access.ts";
+import { addAccessRoutes } from "./auth_routes.ts";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
+import { checkHandshake } from "./handshake.ts";
 import {
   answerNoPath,
   answerOddHost,
@@ -17,14 +20,19 @@ import {
 } from "./http.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
+import type { Origins } from "./origins.ts";
 import { TopicName } from "./protocol.ts";
-import { checkHandshake, type Sockets } from "./websocket.ts";
+import { SessionAccess } from "./session_access.ts";
+import type { Sockets } from "./websocket.ts";
 
 /** What the routes answer from. */
 export interface AppParts {
   readonly broker: Broker;
   readonly sockets: Sockets;
   readonly log: Log;
+  /** Who may do what; everybody everything when not given. */
+  readonly access: Access | undefined;
+  readonly origins: Origins;
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
   readonly isDraining: () => boolean;
@@ -38,18 +46,26 @@ export interface App {
 
 /** All routes of the server. `GET /ws` alone needs a real connection under it. */
 export function createApp(parts: AppParts): App {
-  const { broker, sockets, log, maxMessageBytes, isDraining, uptimeSeconds } = parts;
+  const { broker, sockets, log, access, origins, maxMessageBytes, isDraining } = parts;
+  const { uptimeSeconds } = parts;
   const app = new Hono();
+
+  if (access) addAccessRoutes(app, access, { maxMessageBytes });
 
   app.get("/", (context) => context.text(welcome(new URL(context.req.url).host)));
 
-  app.get("/ws", (context) => {
-    checkHandshake(context.req.raw);
-    if (isDraining()) {
-      throw new RequestError(shuttingDown("open WebSocket"), 503, { "retry-after": "1" });
-    }
-    return sockets.upgrade(context.req.raw);
+  app.get("/ws", (context): Response | Promise<Response> => {
+    const request = context.req.raw;
+    checkHandshake(request);
+    if (!access) return open(request);
+    return access.admit(request)
+      .then((identity) => open(request, new SessionAccess(access, identity)));
   });
+
+  function open(request: Request, access?: SessionAccess): Response {
+    if (!isDraining()) return sockets.upgrade(request, access);
+    throw new RequestError(shuttingDown("open WebSocket"), 503, { "retry-after": "1" });
+  }
 
   app.get("/topics", async (context) => {
     const topics = await broker.listTopics();
@@ -80,7 +96,7 @@ export function createApp(parts: AppParts): App {
     },
   );
 
-  app.route("/", createMessageRoutes(broker, { isDraining, maxMessageBytes }));
+  app.route("/", createMessageRoutes(broker, { isDraining, maxMessageBytes, access }));
 
   app.get("/health", async (context) => {
     const counts = {
@@ -140,10 +156,13 @@ export function createApp(parts: AppParts): App {
   });
 
   const hasGoodHost = makeHostCheck();
+  const answer = (request: Request) => app.fetch(request);
   return {
     fetch: (request) => {
       if (!hasGoodHost(request)) return answerOddHost();
-      return hasPath(request) ? app.fetch(request) : answerNoPath();
+      if (!hasPath(request)) return answerNoPath();
+      const origin = request.headers.get("origin");
+      return origin === null ? app.fetch(request) : origins.answer(request, origin, answer);
     },
   };
 }

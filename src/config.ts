@@ -2,15 +2,21 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { z } from "zod";
+import { OriginList } from "./origins.ts";
 import { TopicName } from "./protocol.ts";
+import { AlgorithmList, JwksUrl, keyFaults, PublicKey, Secret } from "./token_keys.ts";
 
 /** How one setting is read, what it is when nothing is said, and what it means. */
 interface Setting {
   /** Reads the setting's text. */
   readonly schema: z.ZodType<unknown, string>;
-  /** As text, the way a user would write it. */
-  readonly default: string;
+  /** As text, the way a user would write it. Without one the setting is `undefined` when nothing is said. */
+  readonly default?: string;
   readonly meaning: string;
+  /** Whether it is kept from the command line, which other users of the machine can see. */
+  readonly isSecret?: true;
+  /** Whether a wrong value may be a secret, and is told to nobody. */
+  readonly isHidden?: true;
 }
 
 function whole(min: number, max: number) {
@@ -30,6 +36,8 @@ const topicList = z.string()
   .pipe(z.array(TopicName));
 
 const seconds = whole(1, 86_400);
+
+const someText = z.string().min(1, "must not be empty");
 
 /** Every setting. `MAX_HISTORY` in the environment is `--max-history` as a flag and `maxHistory` in here. */
 const settings = {
@@ -109,6 +117,45 @@ const settings = {
     default: "10",
     meaning: "seconds that a shutdown may take at most",
   },
+  jwtSecret: {
+    schema: Secret,
+    isSecret: true,
+    isHidden: true,
+    meaning: "secret that tokens are signed with (HS256), 32 bytes or more; turns access on",
+  },
+  jwtPreviousSecret: {
+    schema: Secret,
+    isSecret: true,
+    isHidden: true,
+    meaning: "secret whose tokens are accepted too, while a new one takes its place",
+  },
+  jwtPublicKey: {
+    schema: PublicKey,
+    isHidden: true,
+    meaning: "public key of who signs tokens, as PEM (SPKI) or JWK; turns access on",
+  },
+  jwksUrl: {
+    schema: JwksUrl,
+    isHidden: true,
+    meaning: "address of the public keys of who signs tokens; turns access on",
+  },
+  jwtAlgorithms: {
+    schema: AlgorithmList,
+    meaning: "algorithms that tokens may be signed with; all that fit the keys when not set",
+  },
+  jwtAudience: {
+    schema: someText,
+    meaning: "what a token must have as, or among, its `aud`",
+  },
+  jwtIssuer: {
+    schema: someText,
+    meaning: "what a token must have as its `iss`",
+  },
+  allowedOrigins: {
+    schema: OriginList,
+    meaning:
+      "origins whose pages may ask, separated by commas, or *; when not set, all, or with access on the server's own",
+  },
   logLevel: {
     schema: oneOf("debug", "info", "warn", "error"),
     default: "info",
@@ -125,15 +172,17 @@ type SettingName = keyof typeof settings;
 
 /** The settings as the program uses them. */
 export type Config = {
-  readonly [Name in SettingName]: z.output<(typeof settings)[Name]["schema"]>;
+  readonly [Name in SettingName]:
+    | z.output<(typeof settings)[Name]["schema"]>
+    | ((typeof settings)[Name] extends { readonly default: string } ? never : undefined);
 };
 
 /** One setting as a document shows it. */
 export interface SettingDescription {
   /** Its name in the environment. */
   readonly variable: string;
-  /** Its name on the command line. */
-  readonly flag: string;
+  /** Its name on the command line; secrets have none there. */
+  readonly flag: string | undefined;
   readonly default: string;
   readonly meaning: string;
 }
@@ -144,16 +193,21 @@ export type Invocation =
   | { readonly kind: "help" | "version" }
   | { readonly kind: "faulty"; readonly faults: readonly string[] };
 
+const table: Readonly<Record<SettingName, Setting>> = settings;
+
 const names = Object.keys(settings) as SettingName[];
 
+const namesWithFlag = names.filter((name) => !table[name].isSecret);
+
+/** With those that are refused, so that their values are taken for values. */
 const flags: ReadonlySet<string> = new Set(names.map(flagOf));
 
 /** All settings, in the order in which a document shows them. */
 export const settingDescriptions: readonly SettingDescription[] = names.map((name) => ({
   variable: variableOf(name),
-  flag: flagOf(name),
-  default: settings[name].default,
-  meaning: settings[name].meaning,
+  flag: table[name].isSecret ? undefined : flagOf(name),
+  default: table[name].default ?? "",
+  meaning: table[name].meaning,
 }));
 
 /** Reads flags and environment; flags win. Every fault is found, not only the first. */
@@ -163,11 +217,11 @@ export function readInvocation(
 ): Invocation {
   const faults: string[] = [];
   const given = parseArgs(withValues(args), {
-    string: names.map((name) => flagOf(name).slice(2)),
+    string: namesWithFlag.map((name) => flagOf(name).slice(2)),
     boolean: ["help", "version", "health"],
     alias: { h: "help" },
     unknown: (argument) => {
-      faults.push(`${JSON.stringify(argument)} is no flag of tidings; --help lists them`);
+      faults.push(describeUnknown(argument));
       return false;
     },
   });
@@ -180,25 +234,46 @@ export function readInvocation(
     const flag = Array.isArray(values) ? values.at(-1) : values;
     const text = flag ?? environment(variableOf(name));
     const source = flag === undefined ? variableOf(name) : flagOf(name);
-    const read = settings[name].schema.safeParse(text ?? settings[name].default);
-    if (read.success) config[name] = read.data;
-    else faults.push(`${source} ${read.error.issues[0]!.message}, not ${JSON.stringify(text)}`);
+    const read = readSetting(name, text);
+    if ("value" in read) config[name] = read.value;
+    else if (table[name].isHidden) faults.push(`${source} ${read.fault}`);
+    else faults.push(`${source} ${read.fault}, not ${JSON.stringify(text)}`);
   }
+  if (faults.length === 0) faults.push(...keyFaults(config as Config));
   return faults.length > 0
     ? { kind: "faulty", faults }
     : { kind: given.health ? "health" : "serve", config: config as Config };
 }
 
+/** What a setting is, by its text or by default. */
+function readSetting(name: SettingName, text = table[name].default): Read {
+  // Only what nobody sets is off: somebody who sets a key to nothing, by mistake, would open the server to all.
+  if (text === undefined) return { value: undefined };
+  const read = table[name].schema.safeParse(text);
+  return read.success ? { value: read.data } : { fault: read.error.issues[0]!.message };
+}
+
+type Read = { readonly value: unknown } | { readonly fault: string };
+
+function describeUnknown(argument: string): string {
+  const given = argument.split("=")[0]!;
+  const secret = names.find((name) => table[name].isSecret && flagOf(name) === given);
+  return secret
+    ? `${given} is no flag: others can see a command line; set ${variableOf(secret)} instead`
+    : `${JSON.stringify(argument)} is no flag of tidings; --help lists them`;
+}
+
 /** The text that `--help` prints. */
 export function helpText(): string {
-  const width = Math.max(...settingDescriptions.map(({ flag }) => flag.length));
-  const lines = settingDescriptions.map((setting) => {
-    const preset = setting.default === "" ? "" : ` (${setting.default})`;
-    return `  ${setting.flag.padEnd(width)}  ${setting.meaning}${preset}`;
-  });
+  const width = Math.max(...settingDescriptions.map(({ flag = "" }) => flag.length));
+  const line = ({ variable, flag = variable, default: preset, meaning }: SettingDescription) =>
+    `  ${flag.padEnd(width)}  ${meaning}${preset === "" ? "" : ` (${preset})`}`;
+  const lines = settingDescriptions.filter(({ flag }) => flag !== undefined).map(line);
+  const secrets = settingDescriptions.filter(({ flag }) => flag === undefined).map(line);
   return `tidings: a pub/sub server. Topics over WebSocket and HTTP, in one binary, without configuration.
 
 Usage: tidings [flags]
+       tidings token --sub NAME [flags]   make a token for trying out; token --help tells more
 
 Flags, with what they are when nothing is said. Each is a variable of the environment too
 (--max-history is MAX_HISTORY); a flag wins over its variable.
@@ -208,13 +283,20 @@ ${lines.join("\n")}
   ${"--help, -h".padEnd(width)}  print this
   ${"--version".padEnd(width)}  print the version
 
+Secrets are variables of the environment alone:
+
+${secrets.join("\n")}
+
 Once it runs, GET / tells what to try.
 `;
 }
 
 /** The settings when nothing is said, changed by `changes`. */
 export function defaultConfig(changes: Partial<Config> = {}): Config {
-  const defaults = names.map((name) => [name, settings[name].schema.parse(settings[name].default)]);
+  const defaults = names.map((name) => {
+    const read = readSetting(name);
+    return [name, "value" in read ? read.value : undefined];
+  });
   return { ...(Object.fromEntries(defaults) as Config), ...changes };
 }
 

@@ -88,6 +88,21 @@ export const closings = {
     reason: "SLOW_CONSUMER",
     meaning: "The client reads too slowly or not at all: connect again.",
   },
+  inboxFull: {
+    code: 4008,
+    reason: "LIMIT_EXCEEDED",
+    meaning: "More requests came than `MAX_CONTROL_BACKLOG_BYTES` while one was being worked on.",
+  },
+  tokenExpired: {
+    code: 4010,
+    reason: "UNAUTHORIZED",
+    meaning: "The token has expired: connect again with a new one.",
+  },
+  unauthorized: {
+    code: 4501,
+    reason: "UNAUTHORIZED",
+    meaning: "No valid token came within 10 seconds, or the first one was not valid.",
+  },
 } as const satisfies Record<string, ClosingMeaning>;
 
 /** One way in which the server ends a connection. */

@@ -4,8 +4,14 @@ import project from "../deno.json" with { type: "json" };
 import { type Config, helpText, readInvocation } from "./config.ts";
 import { createLog, describeThrown, type Log } from "./log.ts";
 import { type RunningServer, startServer } from "./server.ts";
+import { runTokenCommand } from "./token_command.ts";
+import { algorithmsFor, keysOf } from "./token_keys.ts";
 
-const invocation = readInvocation(Deno.args, (variable) => Deno.env.get(variable));
+const environment = (variable: string) => Deno.env.get(variable);
+
+if (Deno.args[0] === "token") await makeToken(Deno.args.slice(1));
+
+const invocation = readInvocation(Deno.args, environment);
 
 switch (invocation.kind) {
   case "help":
@@ -18,14 +24,25 @@ switch (invocation.kind) {
     Deno.exit(await isHealthy(invocation.config) ? 0 : 1);
     break;
   case "faulty":
-    for (const fault of invocation.faults) console.error(`tidings: ${fault}`);
-    Deno.exit(2);
+    refuse(invocation.faults);
     break;
   case "serve":
     await serve(invocation.config);
     break;
   default:
     invocation satisfies never;
+}
+
+async function makeToken(args: readonly string[]): Promise<never> {
+  const result = await runTokenCommand(args, environment);
+  if ("faults" in result) refuse(result.faults);
+  console.log(result.output);
+  Deno.exit(0);
+}
+
+function refuse(faults: readonly string[]): never {
+  for (const fault of faults) console.error(`tidings: ${fault}`);
+  Deno.exit(2);
 }
 
 async function serve(config: Config): Promise<void> {
@@ -52,7 +69,25 @@ async function serve(config: Config): Promise<void> {
   }
   endOnSignal(server, log);
   log.info("listening", { host: server.hostname, port: server.port });
-  if (isTerminal) console.error(invitation(server));
+  tellAccess(config, log);
+  if (isTerminal) console.error(invitation(server, config));
+}
+
+/** Says who may do what, and warns when that is everybody on the network. */
+function tellAccess(config: Config, log: Log): void {
+  const keys = keysOf(config);
+  if (keys.length > 0) {
+    const algorithms = algorithmsFor(config).join(",");
+    return log.info("access is on", { keys: keys.join(","), algorithms });
+  }
+  const { host } = config;
+  if (isLoopback(host)) return log.info("access is off", { host });
+  const help = "set JWT_SECRET, JWT_PUBLIC_KEY or JWKS_URL, or listen on 127.0.0.1 with --host";
+  log.warn("access is off: whoever reaches the port may do everything", { host, help });
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /**
@@ -97,11 +132,11 @@ function whyNotListening(config: Config, thrown: unknown): string {
   return `${where}: ${thrown instanceof Error ? thrown.message : String(thrown)}`;
 }
 
-function invitation({ hostname, port }: RunningServer): string {
-  const isOpen = hostname === "0.0.0.0" || hostname === "::";
-  const open = isOpen ? " It is open to the network; --host 127.0.0.1 keeps it here." : "";
+function invitation({ hostname, port }: RunningServer, config: Config): string {
+  const isEverywhere = hostname === "0.0.0.0" || hostname === "::";
+  const access = keysOf(config).length > 0 ? "access by token" : "access control off";
   return `
-tidings listens on http://${isOpen ? "localhost" : hostname}:${port}, without access control.${open}
+tidings listens on http://${isEverywhere ? "localhost" : hostname}:${port}, with ${access}.
 Try: curl http://localhost:${port}/
 `;
 }

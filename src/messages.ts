@@ -3,10 +3,12 @@
 import { zValidator } from "@hono/zod-validator";
 import { type Context, Hono } from "hono";
 import { z } from "zod";
+import type { Access } from "./access.ts";
 import type { Broker } from "./broker.ts";
 import { type Awaitable, type Message, whenReady } from "./engine.ts";
 import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
 import { bodyCutOff, checkJsonBody, invalid, refuseInvalid } from "./http.ts";
+import { requireAllowed } from "./identity.ts";
 import { elementTexts } from "./json_text.ts";
 import { whyNotRecovered } from "./feed.ts";
 import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
@@ -45,14 +47,18 @@ export interface MessageRoutesOptions {
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
   readonly isDraining: () => boolean;
+  /** Who may do what; everybody everything when not given. */
+  readonly access: Access | undefined;
 }
 
 /** Routes below `/topics/:name/messages`. */
 export function createMessageRoutes(broker: Broker, options: MessageRoutesOptions): Hono {
+  const { access } = options;
   const routes = new Hono();
 
   // Without middleware: each layer of it costs as much as placing the message.
   routes.post("/topics/:name/messages", async (context) => {
+    const identity = access && await access.identify(context.req.raw, "publish");
     const checking = checkJsonBody(context, options.maxMessageBytes);
     if (checking) await checking;
     const text = await readText(context);
@@ -60,6 +66,7 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
     if (!name.success) throw invalid("publish", `"name" ${name.error.issues[0]!.message}`);
     if (options.isDraining()) throw new RequestError(shuttingDown("publish"));
     const topic = name.data;
+    if (identity) requireAllowed(identity, "publish", { verb: "publish to", topic });
     const body = parseBody(text);
     if (!Array.isArray(body)) {
       const publishing = publishOne(broker, topic, body, text);
@@ -81,8 +88,11 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
     async (context) => {
       const { name } = context.req.valid("param");
       const { after, epoch, limit } = context.req.valid("query");
+      const verb = "read history of";
+      const identity = access && await access.identify(context.req.raw, "read history");
+      if (identity) requireAllowed(identity, "history", { verb, topic: name });
       const history = await broker.read(name, { after: after ?? 0, limit });
-      if (!history) throw new RequestError(topicNotFound("read history of", name));
+      if (!history) throw new RequestError(topicNotFound(verb, name));
       const since = after === undefined
         ? undefined
         : { epoch: epoch ?? history.epoch, offset: after };

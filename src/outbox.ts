@@ -128,6 +128,16 @@ export class Outbox implements Outlet {
     this.#connection.close(closing);
   }
 
+  /** Ends the connection once all that waits now is sent. */
+  closeWhenFlushed(closing: Closing): void {
+    this.wait({
+      drain: () => {
+        this.close(closing);
+        return true;
+      },
+    });
+  }
+
   /** The connection has ended. */
   forget(): void {
     this.#closed = true;

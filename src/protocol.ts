@@ -82,10 +82,16 @@ const Publish = z.object({
 
 const Ping = z.object({ type: z.literal("ping"), request_id: RequestId });
 
-const Request = z.discriminatedUnion("type", [Subscribe, Unsubscribe, Publish, Ping], {
+const Auth = z.object({
+  type: z.literal("auth"),
+  token: z.string("must be a string"),
+  request_id: RequestId,
+});
+
+const Request = z.discriminatedUnion("type", [Subscribe, Unsubscribe, Publish, Ping, Auth], {
   error: (issue) =>
     issue.code === "invalid_union"
-      ? 'must be "subscribe", "unsubscribe", "publish" or "ping"'
+      ? 'must be "subscribe", "unsubscribe", "publish", "ping" or "auth"'
       : undefined,
 });
 
@@ -111,9 +117,11 @@ export type Unsubscribe = z.infer<typeof Unsubscribe>;
 export type Publish = Omit<z.infer<typeof Publish>, "message"> & { message: Draft };
 /** Asks for a `pong`. */
 export type Ping = z.infer<typeof Ping>;
+/** Says who the client is, at first or anew. */
+export type Auth = z.infer<typeof Auth>;
 
 /** What a client asks for in one frame. */
-export type Command = Subscribe | Unsubscribe | Publish | Ping;
+export type Command = Subscribe | Unsubscribe | Publish | Ping | Auth;
 
 /** A frame that is no command, with as much of it as an answer needs. */
 export interface Refusal {
@@ -234,6 +242,17 @@ export interface AckDetails extends Partial<Position> {
   readonly duplicate?: boolean;
 }
 
+/** Answers an `auth`. Where access is off, without saying who the client is: nobody asks. */
+export interface AuthAck {
+  readonly type: "ack";
+  readonly request_id?: string | undefined;
+  readonly status: "ok";
+  readonly ts: string;
+  readonly sub?: string;
+  /** When the token ends, as ISO 8601 in UTC. */
+  readonly expires_at?: string;
+}
+
 /** Says why a request was refused, or what was lost. */
 export interface ErrorMessage {
   readonly type: "error";
@@ -253,15 +272,21 @@ export interface Pong {
 /** What the server tells without being asked. */
 export interface Info {
   readonly type: "info";
-  readonly msg: "ping" | "topic_deleted" | "shutdown";
+  readonly msg: "ping" | "topic_deleted" | "shutdown" | "unsubscribed" | "token_expiring";
   readonly topic?: string;
+  /** Whose subscription to `topic` has ended. */
+  readonly client_id?: string;
+  /** Why it has ended. */
+  readonly reason?: "not_granted" | "token_expired";
+  /** When the token ends, as ISO 8601 in UTC. */
+  readonly expires_at?: string;
   /** How long a client does well to wait before it connects again, in milliseconds. */
   readonly reconnect_after_ms?: number;
   readonly ts: string;
 }
 
 /** What the server sends besides events; those go through {@link encodeEvent}. */
-export type ServerMessage = Ack | ErrorMessage | Pong | Info;
+export type ServerMessage = Ack | AuthAck | ErrorMessage | Pong | Info;
 
 /** The text frame that carries a message. */
 export function encode(message: ServerMessage): string {
@@ -289,6 +314,12 @@ export function encodeEvent(topic: string, draft: Draft, offset: number, ts: str
 
 /** The subprotocol under which a frame may be a JSON array of messages, in both directions. */
 export const batchSubprotocol = "tidings.batch.v1";
+
+/** The subprotocol of one JSON object in each frame, for clients that have to offer one. */
+export const plainSubprotocol = "tidings.v1";
+
+/** What is offered as a subprotocol and begins with this carries a token, and is never chosen. */
+export const tokenSubprotocolPrefix = "tidings.token.";
 
 /** One frame, a JSON array, of several; each of them is a message or an array of messages itself. */
 export function mergeFrames(frames: readonly string[]): string {

@@ -1,11 +1,13 @@
 /** Puts the parts together, and starts and ends them. */
 
+import { createAccess } from "./access.ts";
 import { createApp } from "./app.ts";
 import { Broker } from "./broker.ts";
 import type { Config } from "./config.ts";
 import type { Engine } from "./engine.ts";
 import { MemoryEngine } from "./engine_memory.ts";
 import { describeThrown, type Log } from "./log.ts";
+import { Origins } from "./origins.ts";
 import { Turn } from "./turn.ts";
 import { Sockets } from "./websocket.ts";
 
@@ -33,6 +35,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
   const turn = new Turn((thrown) => log.error("sending failed", describeThrown(thrown)));
   const broker = new Broker(engine, turn, config);
   for (const topic of config.topics) await broker.createTopic(topic);
+  const access = await createAccess(config, log);
 
   const startedAt = performance.now();
   const sockets = new Sockets(broker, turn, log, config);
@@ -41,6 +44,8 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     broker,
     sockets,
     log,
+    access,
+    origins: new Origins(config.allowedOrigins ?? (access ? "same" : "*")),
     maxMessageBytes: config.maxMessageBytes,
     isDraining: () => ending !== undefined,
     uptimeSeconds: () => Math.floor((performance.now() - startedAt) / 1000),

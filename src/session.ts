@@ -2,11 +2,19 @@
 
 import type { Broker, Opened, Receipt } from "./broker.ts";
 import { type Awaitable, type PublishOptions, whenReady } from "./engine.ts";
-import { type ErrorBody, idReused, shuttingDown, topicNotFound } from "./errors.ts";
+import {
+  closings,
+  type ErrorBody,
+  idReused,
+  RequestError,
+  shuttingDown,
+  topicNotFound,
+} from "./errors.ts";
 import { describeThrown, type Log } from "./log.ts";
 import type { Outbox } from "./outbox.ts";
 import {
   type AckDetails,
+  type Auth,
   type Command,
   decodeCommand,
   decodeCommands,
@@ -20,16 +28,27 @@ import {
   timestamp,
   type Unsubscribe,
 } from "./protocol.ts";
+import type { SessionAccess, TokenBearer } from "./session_access.ts";
 import type { Subscriber, Subscription } from "./subscription.ts";
 
 /** What a client agreed to when it connected. */
 export interface SessionOptions {
   /** Whether frames may be arrays of messages, in both directions. */
   readonly isMerging: boolean;
+  /** How many bytes of requests may wait for an earlier one before the connection is closed with 4008. */
+  readonly maxInboxBytes: number;
+  /** What the client may do; everything when not given. */
+  readonly access: SessionAccess | undefined;
+}
+
+/** A command that waits for an earlier one. */
+interface InboxEntry {
+  readonly command: Command | Refusal;
+  readonly bytes: number;
 }
 
 /** Answers each command exactly once, in the order in which they came. */
-export class Session implements Subscriber {
+export class Session implements Subscriber, TokenBearer {
   readonly outlet: Outbox;
   readonly isMerging: boolean;
   readonly #broker: Broker;
@@ -42,8 +61,13 @@ export class Session implements Subscriber {
   readonly #plainly: PublishOptions;
   readonly #idempotently: PublishOptions;
   /** What came while an earlier command waits for the engine: answers keep the order of the requests. */
-  readonly #inbox: (Command | Refusal)[] = [];
+  readonly #inbox: InboxEntry[] = [];
+  readonly #maxInboxBytes: number;
+  #inboxBytes = 0;
+  readonly #access: SessionAccess | undefined;
   #isWaiting = false;
+  /** Its token has expired: it is closed when all that waits is sent. */
+  #isEnding = false;
   #isDraining = false;
   #isClosed = false;
 
@@ -52,15 +76,24 @@ export class Session implements Subscriber {
     this.outlet = outlet;
     this.#log = log;
     this.isMerging = options.isMerging;
+    this.#maxInboxBytes = options.maxInboxBytes;
+    this.#access = options.access;
     this.#id = `${processId}-${++sessions}`;
     this.#plainly = { origin: this.#id };
     this.#idempotently = { origin: this.#id, idempotent: true };
   }
 
+  /** The connection is open. */
+  begin(): void {
+    this.#access?.begin(this);
+  }
+
   /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
   receive(text: string): void {
-    if (!this.isMerging) return this.#take(decodeCommand(text));
-    for (const command of decodeCommands(text)) this.#take(command);
+    if (this.#isEnding) return;
+    if (!this.isMerging) return this.#take(decodeCommand(text), text.length);
+    const commands = decodeCommands(text);
+    for (const command of commands) this.#take(command, text.length / commands.length);
   }
 
   /** Answers a frame that is no command, or none that can be read. */
@@ -85,6 +118,7 @@ export class Session implements Subscriber {
   /** The connection has ended. Harmless when called again. */
   close(): void {
     this.#isClosed = true;
+    this.#access?.close();
     this.outlet.forget();
     for (const subscription of this.#subscriptions.values()) this.#broker.abandon(subscription);
     this.#subscriptions.clear();
@@ -98,9 +132,43 @@ export class Session implements Subscriber {
     this.inform({ msg: "topic_deleted", topic: subscription.topic });
   }
 
-  #take(command: Command | Refusal): void {
-    if (this.#isWaiting) this.#inbox.push(command);
-    else this.#run(command);
+  tokenExpiring(expires_at: string): void {
+    this.inform({ msg: "token_expiring", expires_at });
+  }
+
+  tokenExpired(): void {
+    this.#isEnding = true;
+    for (const subscription of this.#subscriptions.values()) {
+      this.#revoke(subscription, "token_expired");
+    }
+    this.outlet.closeWhenFlushed(closings.tokenExpired);
+  }
+
+  tokenMissing(error: ErrorBody): void {
+    this.refuse(error);
+    this.outlet.close(closings.unauthorized);
+  }
+
+  failed(thrown: unknown): void {
+    this.#log.error("connection failed", describeThrown(thrown));
+    this.outlet.close(closings.bug);
+  }
+
+  #take(command: Command | Refusal, bytes: number): void {
+    if (!this.#isWaiting) return this.#run(command);
+    this.#inboxBytes += bytes;
+    this.#inbox.push({ command, bytes });
+    if (this.#inboxBytes > this.#maxInboxBytes) this.#overflowInbox();
+  }
+
+  #overflowInbox(): void {
+    this.#inbox.length = 0;
+    this.#inboxBytes = 0;
+    this.refuse({
+      code: "LIMIT_EXCEEDED",
+      message: `Cannot take more requests: MAX_CONTROL_BACKLOG_BYTES (${this.#maxInboxBytes}) wait`,
+    });
+    this.outlet.close(closings.inboxFull);
   }
 
   #run(command: Command | Refusal): void {
@@ -120,10 +188,17 @@ export class Session implements Subscriber {
       this.#fail(command, thrown);
     }
     this.#isWaiting = false;
-    for (let next; !this.#isWaiting && (next = this.#inbox.shift()) !== undefined;) this.#run(next);
+    for (let next; !this.#isWaiting && (next = this.#inbox.shift()) !== undefined;) {
+      this.#inboxBytes -= next.bytes;
+      if (!this.#isEnding && !this.#isClosed) this.#run(next.command);
+    }
   }
 
   #handle(command: Command | Refusal): Awaitable<void> {
+    if (this.#access !== undefined) {
+      const denied = this.#access.whyNot(command);
+      if (denied) return this.#refuse(command, denied);
+    }
     switch (command.type) {
       case "publish":
         return this.#publish(command);
@@ -133,12 +208,47 @@ export class Session implements Subscriber {
         return this.#unsubscribe(command);
       case "ping":
         return this.#send({ type: "pong", request_id: command.request_id, ts: timestamp() });
+      case "auth":
+        return this.#authenticate(command);
       case "refusal":
         this.#log.debug("request refused", { reason: command.error.message });
         return this.#refuse(command, command.error);
       default:
         return command satisfies never;
     }
+  }
+
+  #authenticate(command: Auth): Awaitable<void> {
+    const { request_id } = command;
+    if (this.#access !== undefined) return this.#identify(command, this.#access);
+    this.#send({ type: "ack", request_id, status: "ok", ts: timestamp() });
+  }
+
+  async #identify(command: Auth, access: SessionAccess): Promise<void> {
+    const { request_id } = command;
+    try {
+      const { sub, expiresAt: expires_at } = await access.authenticate(command.token);
+      if (this.#isClosed || this.#isEnding) return;
+      this.#send({ type: "ack", request_id, status: "ok", ts: timestamp(), sub, expires_at });
+    } catch (thrown) {
+      if (!(thrown instanceof RequestError)) throw thrown;
+      if (this.#isClosed || this.#isEnding) return;
+      this.#refuse(command, thrown.body);
+      if (access.isOver) this.outlet.close(closings.unauthorized);
+      return;
+    }
+    for (const subscription of this.#subscriptions.values()) {
+      if (!access.allows(subscription.topic)) this.#revoke(subscription, "not_granted");
+    }
+    access.schedule();
+  }
+
+  /** Ends a subscription that is no longer allowed; what is queued for it still goes out. */
+  #revoke(subscription: Subscription, reason: "not_granted" | "token_expired"): void {
+    const { topic, clientId: client_id } = subscription;
+    this.#remove(subscription);
+    this.#broker.unsubscribe(subscription);
+    this.inform({ msg: "unsubscribed", topic, client_id, reason });
   }
 
   #publish(command: Publish): Awaitable<void> {
@@ -190,7 +300,7 @@ export class Session implements Subscriber {
   }
 
   #open(command: Subscribe, { subscription, started }: Opened): void {
-    if (this.#isClosed || this.#isDraining) {
+    if (this.#isClosed || this.#isEnding || this.#isDraining) {
       this.#broker.abandon(subscription);
       return this.#refuse(command, shuttingDown("subscribe"));
     }

@@ -24,6 +24,7 @@ declare module "@std/cli/parse-args" {
   export interface ParseOptions {
     boolean?: readonly string[];
     string?: readonly string[];
+    collect?: readonly string[];
     alias?: Readonly<Record<string, string>>;
     unknown?: (argument: string, key?: string, value?: unknown) => boolean;
   }

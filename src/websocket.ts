@@ -2,11 +2,13 @@
 
 import { Buffer } from "node:buffer";
 import type { Broker } from "./broker.ts";
-import { type Closing, closings, RequestError } from "./errors.ts";
+import { type Closing, closings } from "./errors.ts";
+import { chooseSubprotocol } from "./handshake.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { type Connection, Drainer, Outbox } from "./outbox.ts";
 import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
 import { Session } from "./session.ts";
+import type { SessionAccess } from "./session_access.ts";
 import type { Turn } from "./turn.ts";
 import { TurnConnection } from "./turn_connection.ts";
 
@@ -24,40 +26,6 @@ export interface SocketsOptions {
   readonly heartbeatIntervalSeconds: number;
   /** After how long without a sign of life a peer is taken for dead. */
   readonly idleTimeoutSeconds: number;
-}
-
-/** Throws what is wrong with a request to open a WebSocket (RFC 6455, section 4.2.1), if anything. */
-export function checkHandshake({ method, headers }: Request): void {
-  if (headers.get("upgrade")?.toLowerCase() !== "websocket") {
-    throw handshakeError(426, 'this address speaks WebSocket: the header "Upgrade" must say so');
-  }
-  // Hono answers HEAD by the route of GET.
-  if (method !== "GET") throw handshakeError(400, "the method must be GET");
-  if (!hasToken(headers.get("connection"), "upgrade")) {
-    throw handshakeError(400, 'the header "Connection" must contain "Upgrade"');
-  }
-  if (headers.get("sec-websocket-version") !== "13") {
-    throw handshakeError(426, 'the header "Sec-WebSocket-Version" must be 13');
-  }
-  if (!/^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "")) {
-    throw handshakeError(400, 'the header "Sec-WebSocket-Key" must be 16 bytes in base64');
-  }
-}
-
-function handshakeError(status: 400 | 426, what: string): RequestError {
-  const headers = { upgrade: "websocket", "sec-websocket-version": "13" };
-  const body = { code: "BAD_REQUEST", message: `Cannot open WebSocket: ${what}` } as const;
-  return new RequestError(body, status, status === 426 ? headers : {});
-}
-
-/** Whether a client offers to take, and may send, several messages in one frame. */
-function offersBatches({ headers }: Request): boolean {
-  return (headers.get("sec-websocket-protocol") ?? "").split(",")
-    .some((protocol) => protocol.trim() === batchSubprotocol);
-}
-
-function hasToken(header: string | null, token: string): boolean {
-  return (header ?? "").toLowerCase().split(",").some((part) => part.trim() === token);
 }
 
 /** All WebSocket connections of this process. */
@@ -89,13 +57,14 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** Turns a request that {@link checkHandshake} found right into a connection with its session. */
-  upgrade(request: Request): Response {
+  /** Turns a request that `checkHandshake` found right into a connection with its session. */
+  upgrade(request: Request, access?: SessionAccess): Response {
     const { idleTimeoutSeconds, ...limits } = this.#options;
-    const isMerging = offersBatches(request);
+    const protocol = chooseSubprotocol(request);
+    const isMerging = protocol === batchSubprotocol;
     const { socket, response } = Deno.upgradeWebSocket(request, {
       idleTimeout: idleTimeoutSeconds,
-      ...(isMerging && { protocol: batchSubprotocol }),
+      ...(protocol !== undefined && { protocol }),
     });
     const inner = new SocketConnection(socket, () => this.#retire(socket, session));
     const connection = new TurnConnection(inner, this.#turn, { isMerging });
@@ -103,11 +72,16 @@ export class Sockets {
       ...limits,
       stallTimeoutMs: 2 * idleTimeoutSeconds * 1000,
     });
-    const session: Session = new Session(this.#broker, outbox, this.#log, { isMerging });
+    const session: Session = new Session(this.#broker, outbox, this.#log, {
+      isMerging,
+      maxInboxBytes: limits.maxControlBacklogBytes,
+      access,
+    });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#open.set(socket, session);
       this.#log.debug("connection opened", { connections: this.#open.size });
+      this.#guard(outbox, () => session.begin());
     };
     socket.onmessage = ({ data }) => this.#guard(outbox, () => this.#receive(session, data));
     // Both may come, twice, and in either order.

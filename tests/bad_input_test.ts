@@ -7,6 +7,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Client, makeTopic, publish, type Received, serve, subscribe } from "./harness.ts";
 import type { TestServer } from "./harness.ts";
 import { RawClient } from "./raw_client.ts";
+import { askByHand } from "./raw_http.ts";
 
 const uuid = "a1b2c3d4-e5f6-7890-1234-567890abcdef";
 const kib64 = 65_536;
@@ -1064,7 +1065,7 @@ async function answersHttp(
   expected: HttpAnswer,
   options: { closesAfter?: boolean } = {},
 ): Promise<void> {
-  const { status, headers, body } = await askByHand(server, sent, options);
+  const { status, headers, body } = await askByHand(server.port, sent, options);
   assertEquals(status, expected.status, body);
   for (const [name, value] of Object.entries(expected.headers ?? {})) {
     assertEquals(headers.get(name), value, name);
@@ -1080,40 +1081,6 @@ async function answersHttp(
   assertStringIncludes(error.message, expected.says!);
   assert(!/\n|\.[tj]s\b|file:|node_modules/.test(error.message), `shows its insides: ${body}`);
   assertEquals(headers.get("content-type"), "application/json");
-}
-
-/** Sends bytes over TCP and reads one response. */
-async function askByHand(
-  server: TestServer,
-  sent: string | Uint8Array,
-  { closesAfter = false }: { closesAfter?: boolean },
-) {
-  using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-  const bytes = typeof sent === "string" ? text(sent) : sent;
-  for (let done = 0; done < bytes.length;) done += await connection.write(bytes.subarray(done));
-  if (closesAfter) await connection.closeWrite();
-
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(16_384);
-  let received = "";
-  for (;;) {
-    const end = received.indexOf("\r\n\r\n");
-    if (end >= 0) {
-      const [statusLine, ...lines] = received.slice(0, end).split("\r\n");
-      const headers = new Headers(lines.map((line): [string, string] => {
-        const colon = line.indexOf(":");
-        return [line.slice(0, colon), line.slice(colon + 1).trim()];
-      }));
-      const status = Number(statusLine!.split(" ")[1]);
-      const body = received.slice(end + 4);
-      const hasBody = status !== 101 && status !== 204 && !/^HEAD /.test(decoder.decode(bytes));
-      const length = hasBody ? Number(headers.get("content-length") ?? 0) : 0;
-      if (text(body).length >= length) return { status, headers, body };
-    }
-    const count = await connection.read(buffer);
-    if (count === null) throw new Error(`connection ended after ${JSON.stringify(received)}`);
-    received += decoder.decode(buffer.subarray(0, count), { stream: true });
-  }
 }
 
 /** A frame as its receiver may read it; `undefined` when it cannot. */

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { generateKeyPairSync } from "node:crypto";
 import project from "../deno.json" with { type: "json" };
 import { defaultConfig, helpText, readInvocation, settingDescriptions } from "../src/config.ts";
 
@@ -20,6 +21,12 @@ function faultsOf(args: readonly string[], environment: Environment = {}) {
   return invocation.faults;
 }
 
+const ed25519 = {
+  kty: "OKP",
+  crv: "Ed25519",
+  x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+};
+
 /** Every setting with a text that is not its default, and what it then is. */
 const given = {
   port: ["9000", 9000],
@@ -37,6 +44,17 @@ const given = {
   heartbeatIntervalSeconds: ["11", 11],
   idleTimeoutSeconds: ["12", 12],
   shutdownTimeoutSeconds: ["13", 13],
+  jwtSecret: ["s".repeat(32), "s".repeat(32)],
+  jwtPreviousSecret: ["é".repeat(16), "é".repeat(16)],
+  jwtPublicKey: [JSON.stringify(ed25519), { jwk: ed25519, algorithms: ["EdDSA", "Ed25519"] }],
+  jwksUrl: ["https://issuer.example/keys", "https://issuer.example/keys"],
+  jwtAlgorithms: ["HS256, Ed25519", ["HS256", "Ed25519"]],
+  jwtAudience: ["a", "a"],
+  jwtIssuer: ["i", "i"],
+  allowedOrigins: [
+    "https://App.example.com:443, http://localhost:3000",
+    ["https://app.example.com", "http://localhost:3000"],
+  ],
   logLevel: ["debug", "debug"],
   logFormat: ["json", "json"],
 } as const;
@@ -66,11 +84,20 @@ Deno.test("every setting can be given in the environment", () => {
 });
 
 Deno.test("every setting can be given as a flag, with a space or with =", () => {
-  const spaced = settingDescriptions.flatMap(({ flag }, index) => [flag, texts[index]!]);
-  assertEquals(configOf(spaced), values);
-  const joined = settingDescriptions.map(({ flag }, index) => `${flag}=${texts[index]}`);
-  assertEquals(configOf(joined), values);
-  assertEquals(configOf(["--", ...spaced]), values, "as npm's users write it");
+  const each = settingDescriptions.map(({ flag, variable }, index) => ({
+    flag,
+    variable,
+    text: texts[index]!,
+  }));
+  const secrets = Object.fromEntries(
+    each.filter(({ flag }) => flag === undefined).map(({ variable, text }) => [variable, text]),
+  );
+  assertEquals(Object.keys(secrets), ["JWT_SECRET", "JWT_PREVIOUS_SECRET"]);
+  const flagged = each.filter(({ flag }) => flag !== undefined);
+  const spaced = flagged.flatMap(({ flag, text }) => [flag!, text]);
+  assertEquals(configOf(spaced, secrets), values);
+  assertEquals(configOf(flagged.map(({ flag, text }) => `${flag}=${text}`), secrets), values);
+  assertEquals(configOf(["--", ...spaced], secrets), values, "as npm's users write it");
 });
 
 Deno.test("a flag wins over the environment, and the last of two flags over the first", () => {
@@ -110,9 +137,20 @@ Deno.test("each bad value is refused by the name it was given under", () => {
     ["HEARTBEAT_INTERVAL_SECONDS", ["0", "30s", "0.5"], "must be a whole number from 1"],
     ["LOG_LEVEL", ["", "INFO", "constructor", "__proto__"], "must be debug"],
     ["LOG_FORMAT", ["xml"], "must be auto or text or json"],
+    ["JWT_ALGORITHMS", ["", "none", "HS256,", "hs256", "HS384"], "must be a list out of HS256"],
+    ["JWT_AUDIENCE", [""], "must not be empty"],
+    [
+      "ALLOWED_ORIGINS",
+      [
+        ...["", "null", "app.example.com", "https://", "https://a/", "https://a/b", "https://a?b"],
+        ...["https://a#b", "https://u@a", "https://u:p@a", "ws://a", "file:///a", "https://a,*"],
+        ...["https://*.example.com\\", "https://a, ", "https://a b", "https://a:99999"],
+      ],
+      'must be "*", or a list of origins',
+    ],
   ];
   for (const [variable, bad, says] of cases) {
-    const flag = settingDescriptions.find((each) => each.variable === variable)!.flag;
+    const flag = settingDescriptions.find((each) => each.variable === variable)!.flag!;
     for (const text of bad) {
       const expected = (name: string, fault: string) => {
         assert(fault.startsWith(`${name} ${says}`), fault);
@@ -130,6 +168,98 @@ Deno.test("each bad value is refused by the name it was given under", () => {
       }
     }
   }
+});
+
+Deno.test("a bad key is refused by name, and what was given is told to nobody", () => {
+  const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 1024 });
+  const pkcs8 = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  const short = publicKey.export({ type: "spki", format: "pem" }).toString();
+  const jwk = (changes: object) => JSON.stringify({ ...ed25519, ...changes });
+  const noKey = "must be a public key: SPKI as PEM, or one JWK as JSON";
+  const cases: [variable: string, bad: string, says: string][] = [
+    ["JWT_SECRET", "", "must have at least 32 bytes"],
+    ["JWT_SECRET", "short-secret-of-31-bytes-012345", "must have at least 32 bytes"],
+    ["JWT_PREVIOUS_SECRET", "short-secret", "must have at least 32 bytes"],
+    ["JWT_PUBLIC_KEY", "", noKey],
+    ["JWT_PUBLIC_KEY", "some-secret-by-mistake", noKey],
+    ["JWT_PUBLIC_KEY", "{", noKey],
+    ["JWT_PUBLIC_KEY", "{}", noKey],
+    ["JWT_PUBLIC_KEY", `-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----`, noKey],
+    ["JWT_PUBLIC_KEY", `${short} and more`, noKey],
+    ["JWT_PUBLIC_KEY", pkcs8, "must be a public key, and is a private one"],
+    ["JWT_PUBLIC_KEY", pkcs8.replaceAll("\n", "\\n"), "must be a public key, and is a private one"],
+    ["JWT_PUBLIC_KEY", jwk({ d: "c2VjcmV0" }), "must be a public key, and is a private one"],
+    ["JWT_PUBLIC_KEY", jwk({ kty: "oct", k: "c2VjcmV0" }), "must be a public key, and is a secret"],
+    ["JWT_PUBLIC_KEY", jwk({ alg: "RS256" }), 'must have an "alg" that fits its "kty"'],
+    ["JWT_PUBLIC_KEY", jwk({ use: "enc" }), 'must have no "use" but "sig"'],
+    ["JWT_PUBLIC_KEY", short, "must have at least 2048 bits"],
+    ["JWKS_URL", "", "must be a http or https URL without a password"],
+    ["JWKS_URL", "file:///etc/passwd", "must be a http or https URL without a password"],
+    ["JWKS_URL", "https://user:secret@x/", "must be a http or https URL without a password"],
+  ];
+  for (const [variable, bad, says] of cases) {
+    const faults = faultsOf([], { [variable]: bad });
+    assertEquals(faults.length, 1, variable);
+    assert(faults[0]!.startsWith(`${variable} ${says}`), faults[0]);
+    assert(bad.length < 5 || !faults[0]!.includes(bad.slice(-20)), faults[0]);
+  }
+});
+
+Deno.test("a secret on the command line is refused, and not printed", () => {
+  for (const args of [["--jwt-secret", "s3cret"], ["--jwt-previous-secret=s3cret"]]) {
+    const faults = faultsOf(args);
+    assertEquals(faults.length, 1);
+    assertMatch(
+      faults[0]!,
+      /^--jwt-\S+ is no flag: others can see a command line; set JWT_\S+ inst/,
+    );
+    assert(!faults[0]!.includes("s3cret"));
+  }
+});
+
+Deno.test("settings of access that do not fit each other are refused", () => {
+  const JWT_SECRET = "s".repeat(32);
+  const cases: [environment: Environment, fault: string][] = [
+    [
+      { JWT_AUDIENCE: "a" },
+      "JWT_AUDIENCE needs a key to verify tokens with: set JWT_SECRET, JWT_PUBLIC_KEY or JWKS_URL",
+    ],
+    [
+      { JWT_ALGORITHMS: "HS256" },
+      "JWT_ALGORITHMS needs a key to verify tokens with: set JWT_SECRET, JWT_PUBLIC_KEY or JWKS_URL",
+    ],
+    [
+      { JWT_SECRET, JWT_ALGORITHMS: "HS256,RS256" },
+      "JWT_ALGORITHMS has RS256, for which no key is set",
+    ],
+    [
+      { JWT_SECRET, JWT_PUBLIC_KEY: JSON.stringify(ed25519), JWT_ALGORITHMS: "EdDSA" },
+      "JWT_ALGORITHMS has none for JWT_SECRET: add HS256",
+    ],
+    [
+      { JWT_PUBLIC_KEY: JSON.stringify(ed25519), JWT_ALGORITHMS: "EdDSA,ES256" },
+      "JWT_ALGORITHMS has ES256, for which no key is set",
+    ],
+  ];
+  for (const [environment, fault] of cases) assertEquals(faultsOf([], environment), [fault]);
+});
+
+Deno.test("a public key is read from PEM in one line or several, and from JWK", () => {
+  const curves = { "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" } as const;
+  for (const [namedCurve, algorithm] of Object.entries(curves)) {
+    const { publicKey } = generateKeyPairSync("ec", { namedCurve });
+    const pem = publicKey.export({ type: "spki", format: "pem" }).toString();
+    const jwk = JSON.stringify(publicKey.export({ format: "jwk" }));
+    for (const JWT_PUBLIC_KEY of [pem, pem.trim(), pem.replaceAll("\n", "\\n"), jwk]) {
+      const { jwtPublicKey } = configOf([], { JWT_PUBLIC_KEY });
+      assertEquals(jwtPublicKey!.algorithms, [algorithm]);
+      assertEquals(jwtPublicKey!.jwk, JSON.parse(jwk));
+    }
+  }
+  const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const jwk = { ...publicKey.export({ format: "jwk" }), alg: "PS256", use: "sig", kid: "1" };
+  const { jwtPublicKey } = configOf([], { JWT_PUBLIC_KEY: JSON.stringify(jwk) });
+  assertEquals(jwtPublicKey!.algorithms, ["PS256"]);
 });
 
 Deno.test("a flag without its value is refused by name", () => {
@@ -179,8 +309,8 @@ Deno.test("--help and --version win over faults", () => {
 Deno.test("--help tells every setting with its flag, meaning and default", () => {
   const lines = helpText().split("\n");
   assertEquals(settingDescriptions.length, Object.keys(defaultConfig()).length);
-  for (const { flag, meaning, default: preset } of settingDescriptions) {
-    const line = lines.find((line) => line.trimStart().startsWith(`${flag} `));
+  for (const { flag, variable, meaning, default: preset } of settingDescriptions) {
+    const line = lines.find((line) => line.trimStart().startsWith(`${flag ?? variable} `));
     assertStringIncludes(line!, meaning);
     assertStringIncludes(line!, preset === "" ? "" : `(${preset})`);
   }

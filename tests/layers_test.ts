@@ -4,16 +4,16 @@ import { assertEquals } from "@std/assert";
 
 /** From the ground up. A file imports from floors below its own; on its own floor only types. */
 const tower = [
-  ["errors", "json_text", "log", "ring", "turn"],
+  ["errors", "json_text", "log", "origins", "ring", "token_keys", "turn"],
   ["protocol"],
-  ["config", "engine"],
-  ["history", "idempotency"],
-  ["engine_memory", "feed", "subscription"],
-  ["broker", "outbox"],
-  ["http", "session", "turn_connection"],
-  ["messages", "websocket"],
+  ["config", "engine", "grants", "handshake"],
+  ["history", "idempotency", "identity"],
+  ["credentials", "engine_memory", "feed", "subscription", "tickets", "tokens"],
+  ["access", "broker", "outbox"],
+  ["http", "session", "session_access", "turn_connection"],
+  ["auth_routes", "messages", "websocket"],
   ["app"],
-  ["server"],
+  ["server", "token_command"],
   ["main"],
 ];
 
@@ -21,7 +21,8 @@ const tower = [
 const owners: Record<string, string[]> = {
   "Deno.args, Deno.env, Deno.exit": ["main"],
   "Deno": ["log", "main", "server", "websocket"],
-  "hono": ["app", "http", "messages"],
+  "hono": ["app", "auth_routes", "http", "messages"],
+  "jose": ["token_command", "tokens"],
   "@std/assert": [],
 };
 

@@ -43,7 +43,7 @@ export interface RunOptions extends Deno.CommandOptions {
  * The command line of tidings: as `deno task start` runs it, with the same permissions and no setting from the
  * environment; or the binary that `TIDINGS_BINARY` names, with an empty environment and in `options.cwd`.
  */
-export function tidings(args: string[], { wrapper = [], ...options }: RunOptions = {}) {
+export function tidings(args: string[], { wrapper = [], env = {}, ...options }: RunOptions = {}) {
   const binary = Deno.env.get("TIDINGS_BINARY");
   const program = binary
     ? [Deno.realPathSync(binary)]
@@ -53,7 +53,7 @@ export function tidings(args: string[], { wrapper = [], ...options }: RunOptions
     ...options,
     args: rest,
     clearEnv: true,
-    ...(binary ? {} : { cwd: root, env: environmentWithoutSettings() }),
+    ...(binary ? { env } : { cwd: root, env: { ...environmentWithoutSettings(), ...env } }),
   });
 }
 

@@ -28,7 +28,7 @@ const tables: Readonly<Record<string, () => string>> = {
       ["Variable", "Flag", "Default", "Meaning"],
       settingDescriptions.map((setting) => [
         `\`${setting.variable}\``,
-        `\`${setting.flag}\``,
+        setting.flag === undefined ? "" : `\`${setting.flag}\``,
         setting.default === "" ? "" : `\`${setting.default}\``,
         setting.meaning,
       ]),

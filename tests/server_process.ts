@@ -24,11 +24,16 @@ export class ServerProcess implements AsyncDisposable {
     settings: Partial<Config> = {},
     wrapper: readonly string[] = [],
   ): Promise<ServerProcess> {
-    const flags = Object.entries({ port: 0, host: "127.0.0.1", ...settings })
+    const { jwtSecret, ...others } = settings;
+    const flags = Object.entries({ port: 0, host: "127.0.0.1", ...others })
       .flatMap(([name, value]) => [flagOf(name), String(value)]);
+    const secrets = jwtSecret === undefined ? {} : { JWT_SECRET: jwtSecret };
     const cwd = await Deno.makeTempDir();
     const piped = { stdin: "null", stdout: "null", stderr: "piped" } as const;
-    const server = new ServerProcess(tidings(flags, { wrapper, cwd, ...piped }).spawn(), cwd);
+    const server = new ServerProcess(
+      tidings(flags, { wrapper, cwd, env: secrets, ...piped }).spawn(),
+      cwd,
+    );
     server.port = await server.#listening.promise;
     return server;
   }
