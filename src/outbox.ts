@@ -91,7 +91,7 @@ export class Outbox implements Outlet {
     }
     // Only the first in the queue can be in the middle of its turn.
     const first = this.#backlog.peekFront();
-    if (typeof first === "object") first.prolong();
+    if (typeof first === "object") first.prolong?.();
     this.#queue(text);
     this.#controlBytes += text.length;
     if (this.#controlBytes > this.#options.maxControlBacklogBytes) this.close(closings.tooSlow);

@@ -36,7 +36,7 @@ export interface Waiting {
   /** Offers what waits. True when the turn is over, false when the room ran out first. */
   drain(): boolean;
   /** An answer is queued behind it: a turn that is under way also takes what came since it began. */
-  prolong(): void;
+  prolong?(): void;
 }
 
 /** How a subscription is to be. */
