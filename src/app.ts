@@ -5,9 +5,12 @@ import { type Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
+import type { ClientAddresses, RequestOrigin } from "./address.ts";
+import type { Admission } from "./admission.ts";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
 import { answerOddHost, makeHostCheck, refuseInvalid, requireJson } from "./http.ts";
+import type { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
 import { TopicName } from "./protocol.ts";
@@ -18,6 +21,11 @@ export interface AppParts {
   readonly broker: Broker;
   readonly sockets: Sockets;
   readonly log: Log;
+  readonly limits: Limits;
+  readonly admission: Admission;
+  readonly addresses: ClientAddresses;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
   readonly isDraining: () => boolean;
@@ -26,13 +34,14 @@ export interface AppParts {
 
 /** Answers requests, whatever is in them. */
 export interface App {
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, origin: RequestOrigin): Response | Promise<Response>;
 }
 
 /** All routes of the server. `GET /ws` alone needs a real connection under it. */
 export function createApp(parts: AppParts): App {
-  const { broker, sockets, log, maxMessageBytes, isDraining, uptimeSeconds } = parts;
-  const app = new Hono();
+  const { broker, sockets, log, limits, admission, isDraining, uptimeSeconds } = parts;
+  const { maxMessageBytes, maxJsonDepth } = parts;
+  const app = new Hono<Environment>();
 
   app.get("/", (context) => context.text(welcome(new URL(context.req.url).host)));
 
@@ -41,7 +50,8 @@ export function createApp(parts: AppParts): App {
     if (isDraining()) {
       throw new RequestError(shuttingDown("open WebSocket"), 503, { "retry-after": "1" });
     }
-    return sockets.upgrade(context.req.raw);
+    const { raw } = context.req;
+    return sockets.upgrade(raw, parts.addresses.of(context.env, raw.headers));
   });
 
   app.get("/topics", async (context) => {
@@ -55,7 +65,11 @@ export function createApp(parts: AppParts): App {
     zValidator("json", NewTopic, refuseInvalid("create topic")),
     async (context) => {
       const { name } = context.req.valid("json");
-      if (!await broker.createTopic(name)) {
+      const creation = await broker.createTopic(name);
+      if (creation === "too_many") {
+        throw new RequestError(limits.exceeded("MAX_TOPICS", `create topic "${name}"`));
+      }
+      if (creation === "exists") {
         const message = `Cannot create topic "${name}": it exists`;
         throw new RequestError({ code: "TOPIC_EXISTS", message });
       }
@@ -73,7 +87,10 @@ export function createApp(parts: AppParts): App {
     },
   );
 
-  app.route("/", createMessageRoutes(broker, { isDraining, maxMessageBytes }));
+  app.route(
+    "/",
+    createMessageRoutes(broker, { isDraining, limits, maxMessageBytes, maxJsonDepth }),
+  );
 
   app.get("/health", async (context) => {
     const counts = {
@@ -105,6 +122,11 @@ export function createApp(parts: AppParts): App {
         evicted: total(({ evicted }) => evicted),
       },
       connections: sockets.size,
+      places: admission.taken,
+      evicted: admission.evicted,
+      addresses: admission.addresses,
+      limits: limits.values,
+      refused: limits.refused,
       uptime_sec: uptimeSeconds(),
     });
   });
@@ -122,7 +144,10 @@ export function createApp(parts: AppParts): App {
   });
 
   app.onError((thrown, context) => {
-    if (thrown instanceof RequestError) return answerError(context, thrown);
+    if (thrown instanceof RequestError) {
+      if (thrown.body.code === "PAYLOAD_TOO_LARGE") limits.count("MAX_MESSAGE_BYTES");
+      return answerError(context, thrown);
+    }
     if (thrown instanceof HTTPException) {
       const message = "Cannot read body: it is not valid JSON";
       return answerError(context, new RequestError({ code: "BAD_REQUEST", message }));
@@ -133,14 +158,21 @@ export function createApp(parts: AppParts): App {
   });
 
   const hasGoodHost = makeHostCheck();
-  return { fetch: (request) => hasGoodHost(request) ? app.fetch(request) : answerOddHost() };
+  return {
+    fetch: (request, origin) => hasGoodHost(request) ? app.fetch(request, origin) : answerOddHost(),
+  };
+}
+
+/** What a route knows besides the request. */
+interface Environment {
+  readonly Bindings: RequestOrigin;
 }
 
 const NewTopic = z.object({ name: TopicName }, "must be a JSON object");
 const NamedTopic = z.object({ name: TopicName });
 
 /** The methods for which a path has a route. A fallback route for the others would slow down every request. */
-function methodsAt(app: Hono, path: string): string[] {
+function methodsAt(app: Hono<Environment>, path: string): string[] {
   const methods = ["DELETE", "GET", "POST"].filter((method) =>
     app.router.match(method, path)[0].length > 0
   );

@@ -89,7 +89,7 @@ async function readBody(body: ReadableStream<Uint8Array>, maxBytes: number): Pro
 }
 
 function bodyTooLarge(maxBytes: number): RequestError {
-  const message = `Cannot read body: it must be at most ${maxBytes} bytes`;
+  const message = `Cannot read body: it must be at most ${maxBytes} bytes (MAX_MESSAGE_BYTES)`;
   return new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
 }
 

@@ -8,6 +8,7 @@ import { type Awaitable, type Message, whenReady } from "./engine.ts";
 import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
 import { checkJsonBody, invalid, refuseInvalid } from "./http.ts";
 import { elementTexts } from "./json_text.ts";
+import type { Limits } from "./limits.ts";
 import { whyNotRecovered } from "./feed.ts";
 import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
 
@@ -42,11 +43,15 @@ const Page = z.object({
 export interface MessageRoutesOptions {
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
+  readonly limits: Limits;
   readonly isDraining: () => boolean;
 }
 
 /** Routes below `/topics/:name/messages`. */
 export function createMessageRoutes(broker: Broker, options: MessageRoutesOptions): Hono {
+  const { maxJsonDepth, limits } = options;
   const routes = new Hono();
 
   // Without middleware: each layer of it costs as much as placing the message.
@@ -60,14 +65,14 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
     const topic = name.data;
     const body = parseBody(text);
     if (!Array.isArray(body)) {
-      const publishing = publishOne(broker, topic, body, text);
+      const publishing = publishOne(topic, body, text);
       const outcome = publishing instanceof Promise ? await publishing : publishing;
       if ("error" in outcome) throw new RequestError(outcome.error);
       return context.json({ status: "ok", topic, ...outcome });
     }
     const results: Outcome[] = [];
     for (const [index, item] of elementTexts(text).entries()) {
-      results.push(await publishOne(broker, topic, body[index], item));
+      results.push(await publishOne(topic, body[index], item));
     }
     return context.json({ topic, results });
   });
@@ -104,6 +109,24 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
   );
 
   return routes;
+
+  function publishOne(topic: string, value: unknown, text: string): Awaitable<Outcome> {
+    const posted = decodePosted(value, text, maxJsonDepth);
+    if ("fault" in posted) {
+      if (posted.limit) limits.count(posted.limit);
+      return { error: { code: "BAD_REQUEST", message: `Cannot publish: ${posted.fault}` } };
+    }
+    const { draft, idempotent } = posted;
+    return whenReady(broker.publish(topic, draft, { idempotent }), (receipt): Outcome => {
+      if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
+      if (receipt === "id_reused") return { error: idReused };
+      if (receipt === "too_many") {
+        return { error: limits.exceeded("MAX_TOPICS", `create topic "${topic}"`) };
+      }
+      const { epoch, offset, subscribers, duplicate } = receipt;
+      return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
+    });
+  }
 }
 
 function parseBody(text: string): unknown {
@@ -113,25 +136,6 @@ function parseBody(text: string): unknown {
     const message = "Cannot read body: it is not valid JSON";
     throw new RequestError({ code: "BAD_REQUEST", message });
   }
-}
-
-function publishOne(
-  broker: Broker,
-  topic: string,
-  value: unknown,
-  text: string,
-): Awaitable<Outcome> {
-  const posted = decodePosted(value, text);
-  if (typeof posted === "string") {
-    return { error: { code: "BAD_REQUEST", message: `Cannot publish: ${posted}` } };
-  }
-  const { draft, idempotent } = posted;
-  return whenReady(broker.publish(topic, draft, { idempotent }), (receipt): Outcome => {
-    if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
-    if (receipt === "id_reused") return { error: idReused };
-    const { epoch, offset, subscribers, duplicate } = receipt;
-    return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
-  });
 }
 
 function pageOf(messages: readonly Message[]): readonly Message[] {

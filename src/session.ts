@@ -2,9 +2,11 @@
 
 import type { Broker, Opened, Receipt } from "./broker.ts";
 import { type Awaitable, type PublishOptions, whenReady } from "./engine.ts";
-import { type ErrorBody, idReused, shuttingDown, topicNotFound } from "./errors.ts";
+import { closings, type ErrorBody, idReused, shuttingDown, topicNotFound } from "./errors.ts";
 import { describeThrown, type Log } from "./log.ts";
+import type { Limits } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";
+import type { RequestPace } from "./pace.ts";
 import {
   type AckDetails,
   type Command,
@@ -26,6 +28,12 @@ import type { Subscriber, Subscription } from "./subscription.ts";
 export interface SessionOptions {
   /** Whether frames may be arrays of messages, in both directions. */
   readonly isMerging: boolean;
+  readonly limits: Limits;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
+  readonly maxSubscriptionsPerConnection: number;
+  /** How fast requests may come; as fast as they like when not given. */
+  readonly pace: RequestPace | undefined;
 }
 
 /** Answers each command exactly once, in the order in which they came. */
@@ -34,6 +42,10 @@ export class Session implements Subscriber {
   readonly isMerging: boolean;
   readonly #broker: Broker;
   readonly #log: Log;
+  readonly #limits: Limits;
+  readonly #maxJsonDepth: number;
+  readonly #maxSubscriptions: number;
+  readonly #pace: RequestPace | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
   /** Those to which this session's own messages do not come back. */
   readonly #muted = new Set<Subscription>();
@@ -52,6 +64,10 @@ export class Session implements Subscriber {
     this.outlet = outlet;
     this.#log = log;
     this.isMerging = options.isMerging;
+    this.#limits = options.limits;
+    this.#maxJsonDepth = options.maxJsonDepth;
+    this.#maxSubscriptions = options.maxSubscriptionsPerConnection;
+    this.#pace = options.pace;
     this.#id = `${processId}-${++sessions}`;
     this.#plainly = { origin: this.#id };
     this.#idempotently = { origin: this.#id, idempotent: true };
@@ -59,8 +75,8 @@ export class Session implements Subscriber {
 
   /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
   receive(text: string): void {
-    if (!this.isMerging) return this.#take(decodeCommand(text));
-    for (const command of decodeCommands(text)) this.#take(command);
+    if (!this.isMerging) return this.#take(decodeCommand(text, this.#maxJsonDepth));
+    for (const command of decodeCommands(text, this.#maxJsonDepth)) this.#take(command);
   }
 
   /** Answers a frame that is no command, or none that can be read. */
@@ -98,9 +114,22 @@ export class Session implements Subscriber {
     this.inform({ msg: "topic_deleted", topic: subscription.topic });
   }
 
-  #take(command: Command | Refusal): void {
+  #take(request: Command | Refusal): void {
+    if (this.#isClosed) return;
+    const command = this.#pace === undefined ? request : this.#paced(request, this.#pace);
     if (this.#isWaiting) this.#inbox.push(command);
     else this.#run(command);
+  }
+
+  /** What comes too fast becomes a refusal, which has its turn among the answers like any other. */
+  #paced(command: Command | Refusal, pace: RequestPace): Command | Refusal {
+    const retryAfterMs = pace.take();
+    if (retryAfterMs === 0) return command;
+    const action = command.type === "refusal" ? "read frame" : command.type;
+    const error = this.#limits.outpaced("MAX_REQUESTS_PER_SECOND", action, retryAfterMs);
+    if (pace.isIgnored) this.outlet.close(closings.tooManyRequests);
+    const topic = "topic" in command ? command.topic : undefined;
+    return { type: "refusal", request_id: command.request_id, topic, error };
   }
 
   #run(command: Command | Refusal): void {
@@ -135,6 +164,7 @@ export class Session implements Subscriber {
         return this.#send({ type: "pong", request_id: command.request_id, ts: timestamp() });
       case "refusal":
         this.#log.debug("request refused", { reason: command.error.message });
+        if (command.limit) this.#limits.count(command.limit);
         return this.#refuse(command, command.error);
       default:
         return command satisfies never;
@@ -151,11 +181,15 @@ export class Session implements Subscriber {
     this.#answerPublish(command, receipt);
   }
 
-  #answerPublish(command: Publish, receipt: Receipt | "id_reused" | undefined): void {
+  #answerPublish(
+    command: Publish,
+    receipt: Receipt | "id_reused" | "too_many" | undefined,
+  ): void {
     if (receipt === undefined) {
       return this.#refuse(command, topicNotFound("publish to", command.topic));
     }
     if (receipt === "id_reused") return this.#refuse(command, idReused);
+    if (receipt === "too_many") return this.#refuse(command, this.#tooManyTopics(command.topic));
     const muted = receipt.duplicate ? 0 : this.#noteMuted(command.topic, receipt.offset);
     this.outlet.control(encodeReceipt(command, receipt, receipt.subscribers - muted));
   }
@@ -173,6 +207,16 @@ export class Session implements Subscriber {
 
   #subscribe(command: Subscribe): Awaitable<void> {
     if (this.#isDraining) return this.#refuse(command, shuttingDown("subscribe"));
+    if (
+      this.#subscriptions.size >= this.#maxSubscriptions &&
+      !this.#subscriptions.has(keyOf(command.topic, command.client_id))
+    ) {
+      const action = `subscribe to "${command.topic}"`;
+      return this.#refuse(
+        command,
+        this.#limits.exceeded("MAX_SUBSCRIPTIONS_PER_CONNECTION", action),
+      );
+    }
     const options = {
       clientId: command.client_id,
       overflow: command.overflow ?? "drop_oldest",
@@ -182,11 +226,20 @@ export class Session implements Subscriber {
     };
     return whenReady(
       this.#broker.subscribe(command.topic, this, options),
-      (opened) =>
-        opened
-          ? this.#open(command, opened)
-          : this.#refuse(command, topicNotFound("subscribe to", command.topic)),
+      (opened) => {
+        if (opened === undefined) {
+          return this.#refuse(command, topicNotFound("subscribe to", command.topic));
+        }
+        if (opened === "too_many") {
+          return this.#refuse(command, this.#tooManyTopics(command.topic));
+        }
+        this.#open(command, opened);
+      },
     );
+  }
+
+  #tooManyTopics(topic: string): ErrorBody {
+    return this.#limits.exceeded("MAX_TOPICS", `create topic "${topic}"`);
   }
 
   #open(command: Subscribe, { subscription, started }: Opened): void {

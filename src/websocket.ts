@@ -1,12 +1,16 @@
 /** WebSocket connections: the handshake, the frames, the heartbeat, and the end of all of them. */
 
 import { Buffer } from "node:buffer";
+import type { Admission } from "./admission.ts";
 import type { Broker } from "./broker.ts";
 import { type Closing, closings, RequestError } from "./errors.ts";
+import type { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { type Connection, Drainer, Outbox } from "./outbox.ts";
+import { RequestPace } from "./pace.ts";
 import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
 import { Session } from "./session.ts";
+import type { Clock } from "./token_bucket.ts";
 import type { Turn } from "./turn.ts";
 import { TurnConnection } from "./turn_connection.ts";
 
@@ -21,9 +25,18 @@ export interface SocketsOptions {
   readonly maxBufferedBytes: number;
   /** How many bytes of answers may be queued before the connection is closed with 4008. */
   readonly maxControlBacklogBytes: number;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
+  readonly maxSubscriptionsPerConnection: number;
+  /** How many requests a connection may make in a second; 0 for any number. */
+  readonly maxRequestsPerSecond: number;
   readonly heartbeatIntervalSeconds: number;
   /** After how long without a sign of life a peer is taken for dead. */
   readonly idleTimeoutSeconds: number;
+  /** Counts what is refused. */
+  readonly limits: Limits;
+  readonly admission: Admission;
+  readonly clock: Clock;
 }
 
 /** Throws what is wrong with a request to open a WebSocket (RFC 6455, section 4.2.1), if anything. */
@@ -50,10 +63,12 @@ function handshakeError(status: 400 | 426, what: string): RequestError {
   return new RequestError(body, status, status === 426 ? headers : {});
 }
 
-/** Whether a client offers to take, and may send, several messages in one frame. */
+/**
+ * Whether a client offers to take, and may send, several messages in one frame. As the runtime reads the list, which
+ * throws when it is to agree to what it does not find there; a list without a blank after each comma is one name to it.
+ */
 function offersBatches({ headers }: Request): boolean {
-  return (headers.get("sec-websocket-protocol") ?? "").split(",")
-    .some((protocol) => protocol.trim() === batchSubprotocol);
+  return (headers.get("sec-websocket-protocol") ?? "").split(", ").includes(batchSubprotocol);
 }
 
 function hasToken(header: string | null, token: string): boolean {
@@ -89,30 +104,56 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** Turns a request that {@link checkHandshake} found right into a connection with its session. */
-  upgrade(request: Request): Response {
-    const { idleTimeoutSeconds, ...limits } = this.#options;
+  /**
+   * Turns a request that {@link checkHandshake} found right into a connection with its session, counted under the
+   * client's address. Throws what to answer when there is no place for it.
+   */
+  upgrade(request: Request, address: string): Response {
+    const { idleTimeoutSeconds, limits, admission, clock, maxRequestsPerSecond } = this.#options;
     const isMerging = offersBatches(request);
-    const { socket, response } = Deno.upgradeWebSocket(request, {
-      idleTimeout: idleTimeoutSeconds,
-      ...(isMerging && { protocol: batchSubprotocol }),
+    const place = admission.admit(address);
+    let upgraded: Deno.WebSocketUpgrade;
+    try {
+      upgraded = Deno.upgradeWebSocket(request, {
+        idleTimeout: idleTimeoutSeconds,
+        ...(isMerging && { protocol: batchSubprotocol }),
+      });
+    } catch (thrown) {
+      admission.leave(place);
+      throw thrown;
+    }
+    const { socket, response } = upgraded;
+    const inner = new SocketConnection(socket, () => {
+      admission.evict(place);
+      this.#retire(socket, session);
     });
-    const inner = new SocketConnection(socket, () => this.#retire(socket, session));
     const connection = new TurnConnection(inner, this.#turn, { isMerging });
     const outbox = new Outbox(connection, this.#drainer, {
-      ...limits,
+      ...this.#options,
+      onControlBacklogFull: () => limits.count("MAX_CONTROL_BACKLOG_BYTES"),
       stallTimeoutMs: 2 * idleTimeoutSeconds * 1000,
     });
-    const session: Session = new Session(this.#broker, outbox, this.#log, { isMerging });
+    const session: Session = new Session(this.#broker, outbox, this.#log, {
+      ...this.#options,
+      isMerging,
+      pace: maxRequestsPerSecond > 0 ? new RequestPace(maxRequestsPerSecond, clock) : undefined,
+    });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
+      admission.open(place);
       this.#open.set(socket, session);
       this.#log.debug("connection opened", { connections: this.#open.size });
     };
     socket.onmessage = ({ data }) => this.#guard(outbox, () => this.#receive(session, data));
     // Both may come, twice, and in either order.
-    socket.onclose = ({ code }) => this.#forget(socket, session, code);
-    socket.onerror = () => this.#forget(socket, session, 1006);
+    socket.onclose = ({ code }) => {
+      admission.leave(place);
+      this.#forget(socket, session, code);
+    };
+    socket.onerror = () => {
+      admission.leave(place);
+      this.#forget(socket, session, 1006);
+    };
     return response;
   }
 
@@ -145,9 +186,11 @@ export class Sockets {
       });
       session.outlet.close(closings.binaryFrame);
     } else if (isLonger(data, this.#options.maxMessageBytes)) {
+      this.#options.limits.count("MAX_MESSAGE_BYTES");
       session.refuse({
         code: "PAYLOAD_TOO_LARGE",
-        message: `Cannot read frame: it must be at most ${this.#options.maxMessageBytes} bytes`,
+        message:
+          `Cannot read frame: it must be at most ${this.#options.maxMessageBytes} bytes (MAX_MESSAGE_BYTES)`,
       });
       session.outlet.close(closings.messageTooLarge);
     } else {

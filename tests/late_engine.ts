@@ -13,6 +13,7 @@ import type {
   Message,
   Placed,
   PublishOptions,
+  TopicCreation,
   TopicSummary,
 } from "../src/engine.ts";
 import { MemoryEngine } from "../src/engine_memory.ts";
@@ -46,7 +47,7 @@ export class LateEngine implements Engine {
     });
   }
 
-  createTopic(topic: string): Awaitable<boolean> {
+  createTopic(topic: string): Awaitable<TopicCreation> {
     return this.#late(this.#inner.createTopic(topic));
   }
 

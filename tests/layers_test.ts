@@ -4,10 +4,10 @@ import { assertEquals } from "@std/assert";
 
 /** From the ground up. A file imports from floors below its own; on its own floor only types. */
 const tower = [
-  ["errors", "json_text", "log", "ring", "turn"],
-  ["protocol"],
+  ["address", "errors", "json_text", "limits", "log", "ring", "token_bucket", "turn"],
+  ["pace", "protocol"],
   ["config", "engine"],
-  ["history", "idempotency"],
+  ["admission", "history", "idempotency"],
   ["engine_memory", "feed", "subscription"],
   ["broker", "outbox"],
   ["http", "session", "turn_connection"],
@@ -22,6 +22,7 @@ const owners: Record<string, string[]> = {
   "Deno.args, Deno.env, Deno.exit": ["main"],
   "Deno": ["log", "main", "server", "websocket"],
   "hono": ["app", "http", "messages"],
+  "ipaddr.js": ["address"],
   "@std/assert": [],
 };
 

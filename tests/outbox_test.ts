@@ -29,6 +29,7 @@ function crowdedOutbox() {
   const outbox = new Outbox(connection, drainer, {
     maxBufferedBytes: limit,
     maxControlBacklogBytes: 1_000_000,
+    onControlBacklogFull: () => {},
     stallTimeoutMs: 2_000,
   });
   const endless: Waiting = {
