@@ -6,7 +6,9 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import type { Access } from "./access.ts";
-import { addAccessRoutes } from "./auth_routes.ts";
+import type { ClientAddresses, RequestOrigin } from "./address.ts";
+import type { Admission } from "./admission.ts";
+import { createAccessRoutes } from "./auth_routes.ts";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
 import { checkHandshake } from "./handshake.ts";
@@ -18,12 +20,13 @@ import {
   refuseInvalid,
   requireJson,
 } from "./http.ts";
+import type { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
 import type { Origins } from "./origins.ts";
 import { TopicName } from "./protocol.ts";
 import { SessionAccess } from "./session_access.ts";
-import type { Sockets } from "./websocket.ts";
+import type { SocketClient, Sockets } from "./websocket.ts";
 
 /** What the routes answer from. */
 export interface AppParts {
@@ -33,6 +36,11 @@ export interface AppParts {
   /** Who may do what; everybody everything when not given. */
   readonly access: Access | undefined;
   readonly origins: Origins;
+  readonly limits: Limits;
+  readonly admission: Admission;
+  readonly addresses: ClientAddresses;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
   readonly isDraining: () => boolean;
@@ -41,29 +49,31 @@ export interface AppParts {
 
 /** Answers requests, whatever is in them. */
 export interface App {
-  fetch(request: Request): Response | Promise<Response>;
+  fetch(request: Request, origin: RequestOrigin): Response | Promise<Response>;
 }
 
 /** All routes of the server. `GET /ws` alone needs a real connection under it. */
 export function createApp(parts: AppParts): App {
-  const { broker, sockets, log, access, origins, maxMessageBytes, isDraining } = parts;
-  const { uptimeSeconds } = parts;
-  const app = new Hono();
+  const { broker, sockets, log, access, origins, limits, admission } = parts;
+  const { maxMessageBytes, maxJsonDepth, isDraining, uptimeSeconds } = parts;
+  const app = new Hono<Environment>();
 
-  if (access) addAccessRoutes(app, access, { maxMessageBytes });
+  if (access) app.route("/", createAccessRoutes(access, { maxMessageBytes }));
 
   app.get("/", (context) => context.text(welcome(new URL(context.req.url).host)));
 
   app.get("/ws", (context): Response | Promise<Response> => {
     const request = context.req.raw;
     checkHandshake(request);
-    if (!access) return open(request);
-    return access.admit(request)
-      .then((identity) => open(request, new SessionAccess(access, identity)));
+    const address = parts.addresses.of(context.env, request.headers);
+    if (!access) return open(request, { address });
+    return access.admit(request).then((identity) =>
+      open(request, { address, access: new SessionAccess(access, identity) })
+    );
   });
 
-  function open(request: Request, access?: SessionAccess): Response {
-    if (!isDraining()) return sockets.upgrade(request, access);
+  function open(request: Request, client: SocketClient): Response {
+    if (!isDraining()) return sockets.upgrade(request, client);
     throw new RequestError(shuttingDown("open WebSocket"), 503, { "retry-after": "1" });
   }
 
@@ -78,7 +88,11 @@ export function createApp(parts: AppParts): App {
     zValidator("json", NewTopic, refuseInvalid("create topic")),
     async (context) => {
       const { name } = context.req.valid("json");
-      if (!await broker.createTopic(name)) {
+      const creation = await broker.createTopic(name);
+      if (creation === "too_many") {
+        throw new RequestError(limits.exceeded("MAX_TOPICS", `create topic "${name}"`));
+      }
+      if (creation === "exists") {
         const message = `Cannot create topic "${name}": it exists`;
         throw new RequestError({ code: "TOPIC_EXISTS", message });
       }
@@ -96,7 +110,10 @@ export function createApp(parts: AppParts): App {
     },
   );
 
-  app.route("/", createMessageRoutes(broker, { isDraining, maxMessageBytes, access }));
+  app.route(
+    "/",
+    createMessageRoutes(broker, { isDraining, limits, access, maxMessageBytes, maxJsonDepth }),
+  );
 
   app.get("/health", async (context) => {
     const counts = {
@@ -128,6 +145,11 @@ export function createApp(parts: AppParts): App {
         evicted: total(({ evicted }) => evicted),
       },
       connections: sockets.size,
+      places: admission.taken,
+      evicted: admission.evicted,
+      addresses: admission.addresses,
+      limits: limits.values,
+      refused: limits.refused,
       uptime_sec: uptimeSeconds(),
     });
   });
@@ -145,7 +167,10 @@ export function createApp(parts: AppParts): App {
   });
 
   app.onError((thrown, context) => {
-    if (thrown instanceof RequestError) return answerError(context, thrown);
+    if (thrown instanceof RequestError) {
+      if (thrown.body.code === "PAYLOAD_TOO_LARGE") limits.count("MAX_MESSAGE_BYTES");
+      return answerError(context, thrown);
+    }
     if (thrown instanceof HTTPException) {
       const message = "Cannot read body: it is not valid JSON";
       return answerError(context, new RequestError({ code: "BAD_REQUEST", message }));
@@ -156,22 +181,27 @@ export function createApp(parts: AppParts): App {
   });
 
   const hasGoodHost = makeHostCheck();
-  const answer = (request: Request) => app.fetch(request);
   return {
-    fetch: (request) => {
+    fetch: (request, sender) => {
       if (!hasGoodHost(request)) return answerOddHost();
       if (!hasPath(request)) return answerNoPath();
       const origin = request.headers.get("origin");
-      return origin === null ? app.fetch(request) : origins.answer(request, origin, answer);
+      if (origin === null) return app.fetch(request, sender);
+      return origins.answer(request, origin, () => app.fetch(request, sender));
     },
   };
+}
+
+/** What a route knows besides the request. */
+interface Environment {
+  readonly Bindings: RequestOrigin;
 }
 
 const NewTopic = z.object({ name: TopicName }, "must be a JSON object");
 const NamedTopic = z.object({ name: TopicName });
 
 /** The methods for which a path has a route. A fallback route for the others would slow down every request. */
-function methodsAt(app: Hono, path: string): string[] {
+function methodsAt(app: Hono<Environment>, path: string): string[] {
   const methods = ["DELETE", "GET", "POST"].filter((method) =>
     app.router.match(method, path)[0].length > 0
   );

@@ -1,7 +1,7 @@
 /** HTTP routes that access brings: tickets, explanations, and admins before what is theirs. */
 
 import { zValidator } from "@hono/zod-validator";
-import type { Hono, MiddlewareHandler } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { z } from "zod";
 import type { Access } from "./access.ts";
 import { RequestError } from "./errors.ts";
@@ -24,24 +24,25 @@ export interface AccessRoutesOptions {
   readonly maxMessageBytes: number;
 }
 
-/** Adds `/auth/…`, and asks for an admin's token before the routes that make, delete and show topics. */
-export function addAccessRoutes(app: Hono, access: Access, options: AccessRoutesOptions): void {
+/** Routes below `/auth`, and what asks for an admin's token before the routes that make, delete and show topics. */
+export function createAccessRoutes(access: Access, options: AccessRoutesOptions): Hono {
+  const routes = new Hono();
   const admin = (verb: string): MiddlewareHandler => async (context, next) => {
     requireAdmin(await access.identify(context.req.raw, verb), verb);
     await next();
   };
 
-  app.get("/topics", admin("list topics"));
-  app.post("/topics", admin("create topic"));
-  app.delete("/topics/:name", admin("delete topic"));
-  app.get("/stats", admin("read stats"));
+  routes.get("/topics", admin("list topics"));
+  routes.post("/topics", admin("create topic"));
+  routes.delete("/topics/:name", admin("delete topic"));
+  routes.get("/stats", admin("read stats"));
 
-  app.post("/auth/ticket", async (context) => {
+  routes.post("/auth/ticket", async (context) => {
     const identity = await access.identify(context.req.raw, "make ticket");
     return context.json(access.issueTicket(identity), 200, { "cache-control": "no-store" });
   });
 
-  app.post(
+  routes.post(
     "/auth/explain",
     admin("explain"),
     requireJson(options.maxMessageBytes),
@@ -56,6 +57,8 @@ export function addAccessRoutes(app: Hono, access: Access, options: AccessRoutes
       }
     },
   );
+
+  return routes;
 }
 
 function explain(identity: Identity, { action, topic, client_id }: Question) {

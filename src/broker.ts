@@ -9,6 +9,7 @@ import {
   type Message,
   type Placed,
   type PublishOptions,
+  type TopicCreation,
   type TopicSummary,
   whenReady,
 } from "./engine.ts";
@@ -67,8 +68,8 @@ export class Broker implements EngineSink {
     engine.connect(this);
   }
 
-  /** Makes a topic. False when there is one of this name. */
-  createTopic(topic: string): Awaitable<boolean> {
+  /** Makes a topic, if there is none of this name and not too many others. */
+  createTopic(topic: string): Awaitable<TopicCreation> {
     return this.#engine.createTopic(topic);
   }
 
@@ -105,13 +106,13 @@ export class Broker implements EngineSink {
 
   /**
    * Places a message and delivers it. `undefined` when the topic does not exist, `"id_reused"` when an idempotent
-   * message has the id of one with another payload.
+   * message has the id of one with another payload, `"too_many"` when the topic was to be made and there are too many.
    */
   publish(
     topic: string,
     draft: Draft,
     options: PublishOptions,
-  ): Awaitable<Receipt | "id_reused" | undefined> {
+  ): Awaitable<Receipt | "id_reused" | "too_many" | undefined> {
     const placed = this.#engine.publish(topic, draft, options);
     // Most go this way: no promise, no closure.
     if (placed !== undefined && !(placed instanceof Promise)) return this.#receiptOf(topic, placed);
@@ -122,19 +123,22 @@ export class Broker implements EngineSink {
     );
   }
 
-  #receiptOf(topic: string, placed: Placed | "id_reused"): Receipt | "id_reused" {
-    if (placed === "id_reused") return placed;
+  #receiptOf<Refused extends string>(topic: string, placed: Placed | Refused): Receipt | Refused {
+    if (typeof placed === "string") return placed;
     const { epoch, offset, duplicate } = placed;
     const subscribers = duplicate ? 0 : this.#feeds.get(topic)?.size ?? 0;
     return { epoch, offset, duplicate, subscribers };
   }
 
-  /** Opens a subscription, not yet started. `undefined` when the topic does not exist. */
+  /**
+   * Opens a subscription, not yet started. `undefined` when the topic does not exist, `"too_many"` when it was to be
+   * made and there are too many.
+   */
   subscribe(
     topic: string,
     subscriber: Subscriber,
     options: SubscribeOptions,
-  ): Awaitable<Opened | undefined> {
+  ): Awaitable<Opened | "too_many" | undefined> {
     const open = () => this.#open(topic, subscriber, options);
     return this.#orMade(topic, open(), open);
   }
@@ -192,12 +196,15 @@ export class Broker implements EngineSink {
     topic: string,
     tried: Awaitable<T | undefined>,
     again: () => Awaitable<T | undefined>,
-  ): Awaitable<T | undefined> {
+  ): Awaitable<T | "too_many" | undefined> {
     if (!this.#options.autoCreateTopics) return tried;
-    return whenReady(
-      tried,
-      (result) => result === undefined ? whenReady(this.#engine.createTopic(topic), again) : result,
-    );
+    return whenReady<T | undefined, T | "too_many" | undefined>(tried, (result) => {
+      if (result !== undefined) return result;
+      return whenReady<TopicCreation, T | "too_many" | undefined>(
+        this.#engine.createTopic(topic),
+        (creation) => creation === "too_many" ? creation : again(),
+      );
+    });
   }
 
   #feedOf(topic: string): Awaitable<Feed> {

@@ -2,6 +2,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { z } from "zod";
+import { parseAddressRange } from "./address.ts";
 import { OriginList } from "./origins.ts";
 import { TopicName } from "./protocol.ts";
 import { AlgorithmList, JwksUrl, keyFaults, PublicKey, Secret } from "./token_keys.ts";
@@ -35,6 +36,22 @@ const topicList = z.string()
   .transform((list) => list.split(",").map((name) => name.trim()).filter((name) => name !== ""))
   .pipe(z.array(TopicName));
 
+const addressRangeList = z.string().transform((list, { issues, value }) =>
+  list.split(",").map((text) => text.trim()).filter((text) => text !== "").flatMap((text) => {
+    const range = parseAddressRange(text);
+    if (range) return [range];
+    const message = "must be addresses and ranges such as 10.0.0.0/8, separated by commas";
+    issues.push({ code: "custom", message, input: value });
+    return [];
+  })
+);
+
+const headerName = z.string()
+  .regex(/^[!#$%&'*+.^`|~\w-]+$/, "must be the name of a header")
+  // RFC 7239 has a grammar of its own, which is not read.
+  .refine((name) => name.toLowerCase() !== "forwarded", "must be a header that lists addresses")
+  .transform((name) => name.toLowerCase());
+
 const seconds = whole(1, 86_400);
 
 const someText = z.string().min(1, "must not be empty");
@@ -60,6 +77,11 @@ const settings = {
     schema: yesOrNo,
     default: "false",
     meaning: "whether publishing or subscribing to an unknown topic makes it",
+  },
+  maxTopics: {
+    schema: whole(1, 100_000_000),
+    default: "10000",
+    meaning: "topics that there may be",
   },
   maxHistory: {
     schema: whole(0, 1_000_000),
@@ -92,6 +114,11 @@ const settings = {
     default: "65536",
     meaning: "bytes of the longest frame or request body that is read",
   },
+  maxJsonDepth: {
+    schema: whole(1, 10_000),
+    default: "128",
+    meaning: "levels that a payload may nest",
+  },
   maxBufferedBytes: {
     schema: whole(1_024, 1_073_741_824),
     default: "1048576",
@@ -101,6 +128,47 @@ const settings = {
     schema: whole(1_024, 1_073_741_824),
     default: "1048576",
     meaning: "bytes of answers that may wait for one connection before it is closed with 4008",
+  },
+  maxSubscriptionsPerConnection: {
+    schema: whole(1, 1_000_000),
+    default: "128",
+    meaning: "subscriptions that one connection may have",
+  },
+  maxRequestsPerSecond: {
+    schema: whole(0, 1_000_000),
+    default: "0",
+    meaning: "requests that one connection may make in a second; 0 for any number",
+  },
+  maxConnections: {
+    schema: whole(1, 10_000_000),
+    default: "10000",
+    meaning: "WebSockets that there may be, those included that are told to close and not gone",
+  },
+  maxEvictedConnections: {
+    schema: whole(1, 10_000_000),
+    default: "1000",
+    meaning: "WebSockets that may be told to close and not gone before no new one is accepted",
+  },
+  maxConnectionsPerAddress: {
+    schema: whole(0, 10_000_000),
+    default: "0",
+    meaning: "WebSockets that there may be from one address; 0 for any number",
+  },
+  maxConnectsPerSecondPerAddress: {
+    schema: whole(0, 1_000_000),
+    default: "0",
+    meaning: "WebSockets that may be opened in a second from one address; 0 for any number",
+  },
+  trustedProxies: {
+    schema: addressRangeList,
+    default: "",
+    meaning:
+      "addresses and ranges of proxies whose word is taken for a client's address, separated by commas",
+  },
+  proxyAddressHeader: {
+    schema: headerName,
+    default: "x-forwarded-for",
+    meaning: "header in which trusted proxies list whom they speak for",
   },
   heartbeatIntervalSeconds: {
     schema: seconds,
@@ -239,7 +307,9 @@ export function readInvocation(
     else if (table[name].isHidden) faults.push(`${source} ${read.fault}`);
     else faults.push(`${source} ${read.fault}, not ${JSON.stringify(text)}`);
   }
-  if (faults.length === 0) faults.push(...keyFaults(config as Config));
+  if (faults.length === 0) {
+    faults.push(...keyFaults(config as Config), ...faultsBetween(config as Config));
+  }
   return faults.length > 0
     ? { kind: "faulty", faults }
     : { kind: given.health ? "health" : "serve", config: config as Config };
@@ -261,6 +331,19 @@ function describeUnknown(argument: string): string {
   return secret
     ? `${given} is no flag: others can see a command line; set ${variableOf(secret)} instead`
     : `${JSON.stringify(argument)} is no flag of tidings; --help lists them`;
+}
+
+/** What is wrong with settings of which each alone is right. */
+function faultsBetween({ topics, maxTopics }: Config): string[] {
+  const count = new Set(topics).size;
+  if (count <= maxTopics) return [];
+  return [`TOPICS must name at most MAX_TOPICS (${maxTopics}) topics, not ${count}`];
+}
+
+/** Every setting that is a limit, by its name in the environment: those that begin with `MAX_`. */
+export function limitsOf(config: Config): Record<string, number> {
+  const limits = names.filter((name) => name.startsWith("max"));
+  return Object.fromEntries(limits.map((name) => [variableOf(name), config[name] as number]));
 }
 
 /** The text that `--help` prints. */

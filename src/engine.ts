@@ -66,6 +66,9 @@ export interface TopicSummary {
   readonly evicted: number;
 }
 
+/** What became of the making of a topic. */
+export type TopicCreation = "created" | "exists" | "too_many";
+
 /** Takes what an engine carries. Must not throw and must not wait. */
 export interface EngineSink {
   /** A message of a topic that is listened to. May come late, twice or out of order; may be lost. */
@@ -83,8 +86,11 @@ export interface EngineSink {
 export interface Engine {
   /** Sends all events from now on to the sink. Called once, before anything else. */
   connect(sink: EngineSink): void;
-  /** Makes a topic: a new epoch, an empty history. False when there is one of this name. */
-  createTopic(topic: string): Awaitable<boolean>;
+  /**
+   * Makes a topic: a new epoch, an empty history. `"exists"` when there is one of this name, else `"too_many"` when
+   * there are as many as there may be. It counts and makes in one step that nothing can split.
+   */
+  createTopic(topic: string): Awaitable<TopicCreation>;
   /** Deletes a topic with its history; its messages reach the sink before `deleted` does. */
   deleteTopic(topic: string): Awaitable<boolean>;
   /** How many topics there are. */

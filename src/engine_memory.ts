@@ -9,6 +9,7 @@ import type {
   Message,
   Placed,
   PublishOptions,
+  TopicCreation,
   TopicSummary,
 } from "./engine.ts";
 import { HistoryBudget, TopicHistory } from "./history.ts";
@@ -17,6 +18,8 @@ import { type Draft, encodeEvent, timestamp } from "./protocol.ts";
 
 /** Settings of a {@link MemoryEngine}. */
 export interface MemoryEngineOptions extends IdempotencyOptions {
+  /** How many topics there may be. */
+  readonly maxTopics: number;
   /** How many messages each topic keeps for replay. */
   readonly maxHistory: number;
   /** How many bytes all topics together keep for replay. */
@@ -48,8 +51,9 @@ export class MemoryEngine implements Engine {
     this.#sink = sink;
   }
 
-  createTopic(name: string): boolean {
-    if (this.#topics.has(name)) return false;
+  createTopic(name: string): TopicCreation {
+    if (this.#topics.has(name)) return "exists";
+    if (this.#topics.size >= this.#options.maxTopics) return "too_many";
     this.#topics.set(name, {
       name,
       epoch: crypto.randomUUID(),
@@ -57,7 +61,7 @@ export class MemoryEngine implements Engine {
       history: new TopicHistory(this.#options.maxHistory, this.#budget),
       idempotency: undefined,
     });
-    return true;
+    return "created";
   }
 
   deleteTopic(name: string): boolean {

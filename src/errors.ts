@@ -26,7 +26,11 @@ const table = {
     retry: false,
     meaning: "The subscriber read too slowly and lost the messages that the error counts.",
   },
-  LIMIT_EXCEEDED: { status: 429, retry: false, meaning: "A limit of this server is reached." },
+  LIMIT_EXCEEDED: {
+    status: 429,
+    retry: false,
+    meaning: "A limit of this server is reached; the text names the setting.",
+  },
   PAYLOAD_TOO_LARGE: { status: 413, retry: false, meaning: "The message is larger than allowed." },
   RATE_LIMITED: { status: 429, retry: true, meaning: "Too many requests: wait, then try again." },
   UNAUTHORIZED: { status: 401, retry: false, meaning: "A valid token is needed." },
@@ -97,6 +101,11 @@ export const closings = {
     code: 4010,
     reason: "UNAUTHORIZED",
     meaning: "The token has expired: connect again with a new one.",
+  },
+  tooManyRequests: {
+    code: 4029,
+    reason: "RATE_LIMITED",
+    meaning: "The client went on sending after it was told to wait: connect again, and wait then.",
   },
   unauthorized: {
     code: 4501,

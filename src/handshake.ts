@@ -33,6 +33,16 @@ export function chooseSubprotocol(request: Request): string | undefined {
   return [batchSubprotocol, plainSubprotocol].find((protocol) => offered.includes(protocol));
 }
 
+/**
+ * The request, with one subprotocol for the runtime to agree to. It looks for that in a list with a blank after each
+ * comma, and throws when it does not find it; much-used clients (ws of npm) write lists without.
+ */
+export function agreeOn(request: Request, protocol: string): Request {
+  const headers = new Headers(request.headers);
+  headers.set("sec-websocket-protocol", protocol);
+  return Object.defineProperty(request, "headers", { value: headers });
+}
+
 function handshakeError(status: 400 | 426, what: string): RequestError {
   const headers = { upgrade: "websocket", "sec-websocket-version": "13" };
   const body = { code: "BAD_REQUEST", message: `Cannot open WebSocket: ${what}` } as const;

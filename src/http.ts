@@ -108,7 +108,7 @@ export function bodyCutOff(): RequestError {
 }
 
 function bodyTooLarge(maxBytes: number): RequestError {
-  const message = `Cannot read body: it must be at most ${maxBytes} bytes`;
+  const message = `Cannot read body: it must be at most ${maxBytes} bytes (MAX_MESSAGE_BYTES)`;
   return new RequestError({ code: "PAYLOAD_TOO_LARGE", message });
 }
 

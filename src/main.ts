@@ -1,7 +1,7 @@
 /** The command line. */
 
 import project from "../deno.json" with { type: "json" };
-import { type Config, helpText, readInvocation } from "./config.ts";
+import { type Config, helpText, limitsOf, readInvocation } from "./config.ts";
 import { createLog, describeThrown, type Log } from "./log.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { runTokenCommand } from "./token_command.ts";
@@ -69,6 +69,7 @@ async function serve(config: Config): Promise<void> {
   }
   endOnSignal(server, log);
   log.info("listening", { host: server.hostname, port: server.port });
+  log.info("limits", limitsOf(config));
   tellAccess(config, log);
   if (isTerminal) console.error(invitation(server, config));
 }

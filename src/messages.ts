@@ -10,6 +10,7 @@ import { type ErrorBody, idReused, RequestError, shuttingDown, topicNotFound } f
 import { bodyCutOff, checkJsonBody, invalid, refuseInvalid } from "./http.ts";
 import { requireAllowed } from "./identity.ts";
 import { elementTexts } from "./json_text.ts";
+import type { Limits } from "./limits.ts";
 import { whyNotRecovered } from "./feed.ts";
 import { decodePosted, encodeKept, TopicName } from "./protocol.ts";
 
@@ -46,6 +47,9 @@ const Page = z.object({
 export interface MessageRoutesOptions {
   /** The longest request body that is read, in bytes. */
   readonly maxMessageBytes: number;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
+  readonly limits: Limits;
   readonly isDraining: () => boolean;
   /** Who may do what; everybody everything when not given. */
   readonly access: Access | undefined;
@@ -53,7 +57,7 @@ export interface MessageRoutesOptions {
 
 /** Routes below `/topics/:name/messages`. */
 export function createMessageRoutes(broker: Broker, options: MessageRoutesOptions): Hono {
-  const { access } = options;
+  const { access, limits, maxJsonDepth } = options;
   const routes = new Hono();
 
   // Without middleware: each layer of it costs as much as placing the message.
@@ -69,14 +73,14 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
     if (identity) requireAllowed(identity, "publish", { verb: "publish to", topic });
     const body = parseBody(text);
     if (!Array.isArray(body)) {
-      const publishing = publishOne(broker, topic, body, text);
+      const publishing = publishOne(topic, body, text);
       const outcome = publishing instanceof Promise ? await publishing : publishing;
       if ("error" in outcome) throw new RequestError(outcome.error);
       return context.body(encodeOutcome(topic, outcome), 200, jsonHeaders);
     }
     const results: Outcome[] = [];
     for (const [index, item] of elementTexts(text).entries()) {
-      results.push(await publishOne(broker, topic, body[index], item));
+      results.push(await publishOne(topic, body[index], item));
     }
     return context.json({ topic, results });
   });
@@ -116,6 +120,24 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
   );
 
   return routes;
+
+  function publishOne(topic: string, value: unknown, text: string): Awaitable<Outcome> {
+    const posted = decodePosted(value, text, maxJsonDepth);
+    if ("fault" in posted) {
+      if (posted.limit) limits.count(posted.limit);
+      return { error: { code: "BAD_REQUEST", message: `Cannot publish: ${posted.fault}` } };
+    }
+    const { draft, idempotent } = posted;
+    return whenReady(broker.publish(topic, draft, { idempotent }), (receipt): Outcome => {
+      if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
+      if (receipt === "id_reused") return { error: idReused };
+      if (receipt === "too_many") {
+        return { error: limits.exceeded("MAX_TOPICS", `create topic "${topic}"`) };
+      }
+      const { epoch, offset, subscribers, duplicate } = receipt;
+      return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
+    });
+  }
 }
 
 /** A body that breaks off throws what is no fault of this server. */
@@ -134,25 +156,6 @@ function parseBody(text: string): unknown {
     const message = "Cannot read body: it is not valid JSON";
     throw new RequestError({ code: "BAD_REQUEST", message });
   }
-}
-
-function publishOne(
-  broker: Broker,
-  topic: string,
-  value: unknown,
-  text: string,
-): Awaitable<Outcome> {
-  const posted = decodePosted(value, text);
-  if (typeof posted === "string") {
-    return { error: { code: "BAD_REQUEST", message: `Cannot publish: ${posted}` } };
-  }
-  const { draft, idempotent } = posted;
-  return whenReady(broker.publish(topic, draft, { idempotent }), (receipt): Outcome => {
-    if (receipt === undefined) return { error: topicNotFound("publish to", topic) };
-    if (receipt === "id_reused") return { error: idReused };
-    const { epoch, offset, subscribers, duplicate } = receipt;
-    return { id: draft.id, epoch, offset, subscribers, ...(duplicate && { duplicate }) };
-  });
 }
 
 /** By hand, as most answers are this one: nothing in it needs escaping. */

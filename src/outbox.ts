@@ -33,6 +33,8 @@ export interface OutboxOptions {
   readonly maxBufferedBytes: number;
   /** How many bytes of answers and infos may be queued before the connection is closed. */
   readonly maxControlBacklogBytes: number;
+  /** Takes note that a connection is closed because its answers went unread. */
+  readonly onControlBacklogFull: () => void;
   /** How long a connection may write nothing while something waits, in milliseconds. */
   readonly stallTimeoutMs: number;
 }
@@ -94,7 +96,9 @@ export class Outbox implements Outlet {
     if (typeof first === "object") first.prolong?.();
     this.#queue(text);
     this.#controlBytes += text.length;
-    if (this.#controlBytes > this.#options.maxControlBacklogBytes) this.close(closings.tooSlow);
+    if (this.#controlBytes <= this.#options.maxControlBacklogBytes || this.#closed) return;
+    this.#options.onControlBacklogFull();
+    this.close(closings.tooSlow);
   }
 
   /** Sends what waits, as far as there is room. True when nothing does any more. To be called once in a turn. */

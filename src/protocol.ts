@@ -2,10 +2,8 @@
 
 import { z } from "zod";
 import type { ErrorBody } from "./errors.ts";
+import type { Limit } from "./limits.ts";
 import { depthOf, elementTexts, type JsonText, textOf } from "./json_text.ts";
-
-/** How deep a payload may nest: what receives it often has a parser that recurses. */
-export const maxPayloadDepth = 128;
 
 /**
  * A topic's name: 1 to 255 ASCII letters, digits and `. _ - : /`, where no segment between slashes is empty, `.` or `..`.
@@ -129,30 +127,34 @@ export interface Refusal {
   readonly request_id: string | undefined;
   readonly topic: string | undefined;
   readonly error: ErrorBody;
+  /** The limit for which it is refused, if it is for one. */
+  readonly limit?: Limit;
 }
 
-/** Reads one frame. Never throws. */
-export function decodeCommand(text: string): Command | Refusal {
+/** Reads one frame, in which a payload may nest `maxDepth` levels deep. Never throws. */
+export function decodeCommand(text: string, maxDepth: number): Command | Refusal {
   try {
-    return readCommand(JSON.parse(text), text);
+    return readCommand(JSON.parse(text), text, maxDepth);
   } catch {
     return refusal({}, "Cannot read frame: it is not valid JSON");
   }
 }
 
 /** Reads one frame that may also be an array of commands. Never throws. */
-export function decodeCommands(text: string): (Command | Refusal)[] {
-  if (!/^\s*\[/.test(text)) return [decodeCommand(text)];
+export function decodeCommands(text: string, maxDepth: number): (Command | Refusal)[] {
+  if (!/^\s*\[/.test(text)) return [decodeCommand(text, maxDepth)];
   try {
     const values: unknown[] = JSON.parse(text);
     if (values.length === 0) return [refusal({}, "Cannot read frame: the array must not be empty")];
-    return elementTexts(text).map((element, index) => readCommand(values[index], element));
+    return elementTexts(text).map((element, index) =>
+      readCommand(values[index], element, maxDepth)
+    );
   } catch {
     return [refusal({}, "Cannot read frame: it is not valid JSON")];
   }
 }
 
-function readCommand(value: unknown, text: string): Command | Refusal {
+function readCommand(value: unknown, text: string, maxDepth: number): Command | Refusal {
   // Publishes come most, and need not look for their schema among the others.
   const isPublish = (value as { type?: unknown } | null)?.type === "publish";
   const parsed = isPublish ? Publish.safeParse(value) : Request.safeParse(value);
@@ -162,26 +164,42 @@ function readCommand(value: unknown, text: string): Command | Refusal {
   const { type, topic, message, idempotent, request_id } = parsed.data;
   // It is there: the schema has seen it.
   const payload = textOf(text, "message", "payload")!;
-  if (isTooDeep(payload)) return refusal(value, `Cannot publish: "message.payload" ${tooDeep}`);
+  if (isTooDeep(payload, maxDepth)) {
+    const what = `Cannot publish: "message.payload" ${tooDeep(maxDepth)}`;
+    return { ...refusal(value, what), limit: "MAX_JSON_DEPTH" };
+  }
   return { type, topic, message: { id: message.id, payload }, idempotent, request_id };
 }
 
-const tooDeep = `must not nest deeper than ${maxPayloadDepth} levels`;
-
-function isTooDeep(payload: JsonText): boolean {
-  // A short one cannot nest deep: each level takes two characters.
-  return payload.length >= 2 * maxPayloadDepth && depthOf(payload) > maxPayloadDepth;
+function tooDeep(maxDepth: number): string {
+  return `must not nest deeper than ${maxDepth} levels (MAX_JSON_DEPTH)`;
 }
 
-/** Reads one message of an HTTP publish, given parsed and as text. Answers what is wrong with it as text. */
+/** What receives a payload often has a parser that recurses. */
+function isTooDeep(payload: JsonText, maxDepth: number): boolean {
+  // A short one cannot nest deep: each level takes two characters.
+  return payload.length >= 2 * maxDepth && depthOf(payload) > maxDepth;
+}
+
+/** What is wrong with a message of an HTTP publish. */
+export interface PostedFault {
+  readonly fault: string;
+  /** The limit for which it is refused, if it is for one. */
+  readonly limit?: Limit;
+}
+
+/** Reads one message of an HTTP publish, given parsed and as text; its payload may nest `maxDepth` levels deep. */
 export function decodePosted(
   value: unknown,
   text: string,
-): { draft: Draft; idempotent: boolean } | string {
+  maxDepth: number,
+): { readonly draft: Draft; readonly idempotent: boolean } | PostedFault {
   const parsed = PostedMessage.safeParse(value);
-  if (!parsed.success) return describeField(parsed.error);
+  if (!parsed.success) return { fault: describeField(parsed.error) };
   const payload = textOf(text, "payload")!;
-  if (isTooDeep(payload)) return `"payload" ${tooDeep}`;
+  if (isTooDeep(payload, maxDepth)) {
+    return { fault: `"payload" ${tooDeep(maxDepth)}`, limit: "MAX_JSON_DEPTH" };
+  }
   const { id = crypto.randomUUID(), idempotent = false } = parsed.data;
   return { draft: { id, payload }, idempotent };
 }

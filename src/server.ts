@@ -1,13 +1,17 @@
 /** Puts the parts together, and starts and ends them. */
 
 import { createAccess } from "./access.ts";
+import { ClientAddresses } from "./address.ts";
+import { Admission } from "./admission.ts";
 import { createApp } from "./app.ts";
 import { Broker } from "./broker.ts";
-import type { Config } from "./config.ts";
+import { type Config, limitsOf } from "./config.ts";
 import type { Engine } from "./engine.ts";
 import { MemoryEngine } from "./engine_memory.ts";
+import { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { Origins } from "./origins.ts";
+import type { Clock } from "./token_bucket.ts";
 import { Turn } from "./turn.ts";
 import { Sockets } from "./websocket.ts";
 
@@ -19,6 +23,8 @@ export interface ServerOptions {
   readonly log: Log;
   /** What places and keeps messages; in memory when not given. */
   readonly engine?: Engine;
+  /** By which rates are reckoned; the process's own when not given. */
+  readonly clock?: Clock;
 }
 
 /** A server that runs. */
@@ -29,16 +35,25 @@ export interface RunningServer extends AsyncDisposable {
   shutdown(): Promise<void>;
 }
 
-/** Starts a server. Throws what `Deno.serve` throws when the address cannot be listened on. */
+/**
+ * Starts a server. Throws what `Deno.serve` throws when the address cannot be listened on, and an error when there is no
+ * room for the topics of the settings.
+ */
 export async function startServer(config: Config, options: ServerOptions): Promise<RunningServer> {
-  const { log, engine = new MemoryEngine(config) } = options;
+  const { log, engine = new MemoryEngine(config), clock = () => performance.now() } = options;
+  const limits = new Limits(limitsOf(config));
   const turn = new Turn((thrown) => log.error("sending failed", describeThrown(thrown)));
   const broker = new Broker(engine, turn, config);
-  for (const topic of config.topics) await broker.createTopic(topic);
+  for (const topic of config.topics) {
+    if (await broker.createTopic(topic) === "too_many") {
+      throw new Error(limits.exceeded("MAX_TOPICS", `create topic "${topic}"`).message);
+    }
+  }
   const access = await createAccess(config, log);
 
   const startedAt = performance.now();
-  const sockets = new Sockets(broker, turn, log, config);
+  const admission = new Admission(limits, config, clock);
+  const sockets = new Sockets(broker, turn, log, { ...config, limits, admission, clock });
   let ending: Promise<void> | undefined;
   const app = createApp({
     broker,
@@ -46,6 +61,10 @@ export async function startServer(config: Config, options: ServerOptions): Promi
     log,
     access,
     origins: new Origins(config.allowedOrigins ?? (access ? "same" : "*")),
+    limits,
+    admission,
+    addresses: new ClientAddresses(config),
+    maxJsonDepth: config.maxJsonDepth,
     maxMessageBytes: config.maxMessageBytes,
     isDraining: () => ending !== undefined,
     uptimeSeconds: () => Math.floor((performance.now() - startedAt) / 1000),
@@ -65,7 +84,7 @@ export async function startServer(config: Config, options: ServerOptions): Promi
           status: 500,
         });
       },
-    }, (request) => app.fetch(request));
+    }, (request, origin) => app.fetch(request, origin));
     server.finished.catch((thrown) => listenAgain(onPort, thrown));
     return server;
   }

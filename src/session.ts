@@ -11,7 +11,9 @@ import {
   topicNotFound,
 } from "./errors.ts";
 import { describeThrown, type Log } from "./log.ts";
+import type { Limits } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";
+import type { RequestPace } from "./pace.ts";
 import {
   type AckDetails,
   type Auth,
@@ -35,8 +37,14 @@ import type { Subscriber, Subscription } from "./subscription.ts";
 export interface SessionOptions {
   /** Whether frames may be arrays of messages, in both directions. */
   readonly isMerging: boolean;
+  readonly limits: Limits;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
+  readonly maxSubscriptionsPerConnection: number;
   /** How many bytes of requests may wait for an earlier one before the connection is closed with 4008. */
-  readonly maxInboxBytes: number;
+  readonly maxControlBacklogBytes: number;
+  /** How fast requests may come; as fast as they like when not given. */
+  readonly pace: RequestPace | undefined;
   /** What the client may do; everything when not given. */
   readonly access: SessionAccess | undefined;
 }
@@ -53,6 +61,10 @@ export class Session implements Subscriber, TokenBearer {
   readonly isMerging: boolean;
   readonly #broker: Broker;
   readonly #log: Log;
+  readonly #limits: Limits;
+  readonly #maxJsonDepth: number;
+  readonly #maxSubscriptions: number;
+  readonly #pace: RequestPace | undefined;
   readonly #subscriptions = new Map<string, Subscription>();
   /** Those to which this session's own messages do not come back. */
   readonly #muted = new Set<Subscription>();
@@ -76,7 +88,11 @@ export class Session implements Subscriber, TokenBearer {
     this.outlet = outlet;
     this.#log = log;
     this.isMerging = options.isMerging;
-    this.#maxInboxBytes = options.maxInboxBytes;
+    this.#limits = options.limits;
+    this.#maxJsonDepth = options.maxJsonDepth;
+    this.#maxSubscriptions = options.maxSubscriptionsPerConnection;
+    this.#maxInboxBytes = options.maxControlBacklogBytes;
+    this.#pace = options.pace;
     this.#access = options.access;
     this.#id = `${processId}-${++sessions}`;
     this.#plainly = { origin: this.#id };
@@ -90,9 +106,8 @@ export class Session implements Subscriber, TokenBearer {
 
   /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
   receive(text: string): void {
-    if (this.#isEnding) return;
-    if (!this.isMerging) return this.#take(decodeCommand(text), text.length);
-    const commands = decodeCommands(text);
+    if (!this.isMerging) return this.#take(decodeCommand(text, this.#maxJsonDepth), text.length);
+    const commands = decodeCommands(text, this.#maxJsonDepth);
     for (const command of commands) this.#take(command, text.length / commands.length);
   }
 
@@ -154,7 +169,9 @@ export class Session implements Subscriber, TokenBearer {
     this.outlet.close(closings.bug);
   }
 
-  #take(command: Command | Refusal, bytes: number): void {
+  #take(request: Command | Refusal, bytes: number): void {
+    if (this.#isClosed || this.#isEnding) return;
+    const command = this.#pace === undefined ? request : this.#paced(request, this.#pace);
     if (!this.#isWaiting) return this.#run(command);
     this.#inboxBytes += bytes;
     this.#inbox.push({ command, bytes });
@@ -164,11 +181,19 @@ export class Session implements Subscriber, TokenBearer {
   #overflowInbox(): void {
     this.#inbox.length = 0;
     this.#inboxBytes = 0;
-    this.refuse({
-      code: "LIMIT_EXCEEDED",
-      message: `Cannot take more requests: MAX_CONTROL_BACKLOG_BYTES (${this.#maxInboxBytes}) wait`,
-    });
+    this.refuse(this.#limits.exceeded("MAX_CONTROL_BACKLOG_BYTES", "take more requests"));
     this.outlet.close(closings.inboxFull);
+  }
+
+  /** What comes too fast becomes a refusal, which has its turn among the answers like any other. */
+  #paced(command: Command | Refusal, pace: RequestPace): Command | Refusal {
+    const retryAfterMs = pace.take();
+    if (retryAfterMs === 0) return command;
+    const action = command.type === "refusal" ? "read frame" : command.type;
+    const error = this.#limits.outpaced("MAX_REQUESTS_PER_SECOND", action, retryAfterMs);
+    if (pace.isIgnored) this.outlet.close(closings.tooManyRequests);
+    const topic = "topic" in command ? command.topic : undefined;
+    return { type: "refusal", request_id: command.request_id, topic, error };
   }
 
   #run(command: Command | Refusal): void {
@@ -212,6 +237,7 @@ export class Session implements Subscriber, TokenBearer {
         return this.#authenticate(command);
       case "refusal":
         this.#log.debug("request refused", { reason: command.error.message });
+        if (command.limit) this.#limits.count(command.limit);
         return this.#refuse(command, command.error);
       default:
         return command satisfies never;
@@ -261,11 +287,15 @@ export class Session implements Subscriber, TokenBearer {
     this.#answerPublish(command, receipt);
   }
 
-  #answerPublish(command: Publish, receipt: Receipt | "id_reused" | undefined): void {
+  #answerPublish(
+    command: Publish,
+    receipt: Receipt | "id_reused" | "too_many" | undefined,
+  ): void {
     if (receipt === undefined) {
       return this.#refuse(command, topicNotFound("publish to", command.topic));
     }
     if (receipt === "id_reused") return this.#refuse(command, idReused);
+    if (receipt === "too_many") return this.#refuse(command, this.#tooManyTopics(command.topic));
     const muted = receipt.duplicate ? 0 : this.#noteMuted(command.topic, receipt.offset);
     this.outlet.control(encodeReceipt(command, receipt, receipt.subscribers - muted));
   }
@@ -283,6 +313,16 @@ export class Session implements Subscriber, TokenBearer {
 
   #subscribe(command: Subscribe): Awaitable<void> {
     if (this.#isDraining) return this.#refuse(command, shuttingDown("subscribe"));
+    if (
+      this.#subscriptions.size >= this.#maxSubscriptions &&
+      !this.#subscriptions.has(keyOf(command.topic, command.client_id))
+    ) {
+      const action = `subscribe to "${command.topic}"`;
+      return this.#refuse(
+        command,
+        this.#limits.exceeded("MAX_SUBSCRIPTIONS_PER_CONNECTION", action),
+      );
+    }
     const options = {
       clientId: command.client_id,
       overflow: command.overflow ?? "drop_oldest",
@@ -292,11 +332,20 @@ export class Session implements Subscriber, TokenBearer {
     };
     return whenReady(
       this.#broker.subscribe(command.topic, this, options),
-      (opened) =>
-        opened
-          ? this.#open(command, opened)
-          : this.#refuse(command, topicNotFound("subscribe to", command.topic)),
+      (opened) => {
+        if (opened === undefined) {
+          return this.#refuse(command, topicNotFound("subscribe to", command.topic));
+        }
+        if (opened === "too_many") {
+          return this.#refuse(command, this.#tooManyTopics(command.topic));
+        }
+        this.#open(command, opened);
+      },
     );
+  }
+
+  #tooManyTopics(topic: string): ErrorBody {
+    return this.#limits.exceeded("MAX_TOPICS", `create topic "${topic}"`);
   }
 
   #open(command: Subscribe, { subscription, started }: Opened): void {

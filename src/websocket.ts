@@ -1,19 +1,26 @@
 /** WebSocket connections: the handshake, the frames, the heartbeat, and the end of all of them. */
 
 import { Buffer } from "node:buffer";
+import type { Admission } from "./admission.ts";
 import type { Broker } from "./broker.ts";
 import { type Closing, closings } from "./errors.ts";
-import { chooseSubprotocol } from "./handshake.ts";
+import { agreeOn, chooseSubprotocol } from "./handshake.ts";
+import type { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { type Connection, Drainer, Outbox } from "./outbox.ts";
+import { RequestPace } from "./pace.ts";
 import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
 import { Session } from "./session.ts";
 import type { SessionAccess } from "./session_access.ts";
+import type { Clock } from "./token_bucket.ts";
 import type { Turn } from "./turn.ts";
 import { TurnConnection } from "./turn_connection.ts";
 
 /** How long to wait before looking again at a socket that has no room: short beside a network's round trip. */
 const drainIntervalMs = 5;
+
+/** To how many connections a heartbeat goes in one turn of the loop: some milliseconds of it. */
+const beatsAtOnce = 200;
 
 /** The limits of every connection. */
 export interface SocketsOptions {
@@ -23,9 +30,26 @@ export interface SocketsOptions {
   readonly maxBufferedBytes: number;
   /** How many bytes of answers may be queued before the connection is closed with 4008. */
   readonly maxControlBacklogBytes: number;
+  /** How deep a payload may nest. */
+  readonly maxJsonDepth: number;
+  readonly maxSubscriptionsPerConnection: number;
+  /** How many requests a connection may make in a second; 0 for any number. */
+  readonly maxRequestsPerSecond: number;
   readonly heartbeatIntervalSeconds: number;
   /** After how long without a sign of life a peer is taken for dead. */
   readonly idleTimeoutSeconds: number;
+  /** Counts what is refused. */
+  readonly limits: Limits;
+  readonly admission: Admission;
+  readonly clock: Clock;
+}
+
+/** Who opens a connection. */
+export interface SocketClient {
+  /** What the connection is counted under. */
+  readonly address: string;
+  /** What the client may do; everything when not given. */
+  readonly access?: SessionAccess;
 }
 
 /** All WebSocket connections of this process. */
@@ -39,6 +63,8 @@ export class Sockets {
   /** Told to close, and not yet gone: a peer that never reads can stay here for as long as it lives. */
   readonly #closing = new Set<WebSocket>();
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** The rest of a heartbeat. */
+  #beating: ReturnType<typeof setTimeout> | undefined;
 
   constructor(broker: Broker, turn: Turn, log: Log, options: SocketsOptions) {
     this.#broker = broker;
@@ -57,36 +83,59 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** Turns a request that `checkHandshake` found right into a connection with its session. */
-  upgrade(request: Request, access?: SessionAccess): Response {
-    const { idleTimeoutSeconds, ...limits } = this.#options;
+  /**
+   * Turns a request that `checkHandshake` found right into a connection with its session. Throws what to answer when
+   * there is no place for it.
+   */
+  upgrade(request: Request, { address, access }: SocketClient): Response {
+    const { idleTimeoutSeconds, limits, admission, clock, maxRequestsPerSecond } = this.#options;
     const protocol = chooseSubprotocol(request);
     const isMerging = protocol === batchSubprotocol;
-    const { socket, response } = Deno.upgradeWebSocket(request, {
-      idleTimeout: idleTimeoutSeconds,
-      ...(protocol !== undefined && { protocol }),
+    const place = admission.admit(address);
+    let upgraded: Deno.WebSocketUpgrade;
+    try {
+      upgraded = Deno.upgradeWebSocket(
+        protocol === undefined ? request : agreeOn(request, protocol),
+        { idleTimeout: idleTimeoutSeconds, ...(protocol !== undefined && { protocol }) },
+      );
+    } catch (thrown) {
+      admission.leave(place);
+      throw thrown;
+    }
+    const { socket, response } = upgraded;
+    const inner = new SocketConnection(socket, () => {
+      admission.evict(place);
+      this.#retire(socket, session);
     });
-    const inner = new SocketConnection(socket, () => this.#retire(socket, session));
     const connection = new TurnConnection(inner, this.#turn, { isMerging });
     const outbox = new Outbox(connection, this.#drainer, {
-      ...limits,
+      ...this.#options,
+      onControlBacklogFull: () => limits.count("MAX_CONTROL_BACKLOG_BYTES"),
       stallTimeoutMs: 2 * idleTimeoutSeconds * 1000,
     });
     const session: Session = new Session(this.#broker, outbox, this.#log, {
+      ...this.#options,
       isMerging,
-      maxInboxBytes: limits.maxControlBacklogBytes,
       access,
+      pace: maxRequestsPerSecond > 0 ? new RequestPace(maxRequestsPerSecond, clock) : undefined,
     });
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
+      admission.open(place);
       this.#open.set(socket, session);
       this.#log.debug("connection opened", { connections: this.#open.size });
       this.#guard(outbox, () => session.begin());
     };
     socket.onmessage = ({ data }) => this.#guard(outbox, () => this.#receive(session, data));
     // Both may come, twice, and in either order.
-    socket.onclose = ({ code }) => this.#forget(socket, session, code);
-    socket.onerror = () => this.#forget(socket, session, 1006);
+    socket.onclose = ({ code }) => {
+      admission.leave(place);
+      this.#forget(socket, session, code);
+    };
+    socket.onerror = () => {
+      admission.leave(place);
+      this.#forget(socket, session, 1006);
+    };
     return response;
   }
 
@@ -96,6 +145,7 @@ export class Sockets {
    */
   async drain(deadlineMs: number): Promise<void> {
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#beating);
     for (const session of this.#open.values()) {
       this.#guard(session.outlet, () => {
         session.drain();
@@ -119,9 +169,11 @@ export class Sockets {
       });
       session.outlet.close(closings.binaryFrame);
     } else if (isLonger(data, this.#options.maxMessageBytes)) {
+      this.#options.limits.count("MAX_MESSAGE_BYTES");
       session.refuse({
         code: "PAYLOAD_TOO_LARGE",
-        message: `Cannot read frame: it must be at most ${this.#options.maxMessageBytes} bytes`,
+        message:
+          `Cannot read frame: it must be at most ${this.#options.maxMessageBytes} bytes (MAX_MESSAGE_BYTES)`,
       });
       session.outlet.close(closings.messageTooLarge);
     } else {
@@ -143,9 +195,21 @@ export class Sockets {
     if (wasOpen || wasClosing) this.#log.debug("connection closed", { code });
   }
 
+  /** Ten thousand at once would keep everybody else waiting for as long as all those writes take. */
   #beat(): void {
     const frame = encode({ type: "info", msg: "ping", ts: timestamp() });
-    for (const { outlet } of this.#open.values()) this.#guard(outlet, () => outlet.control(frame));
+    const sessions = this.#open.values();
+    const beatSome = () => {
+      let left = beatsAtOnce;
+      for (; left > 0; left--) {
+        const { value: session, done } = sessions.next();
+        if (done) return;
+        this.#guard(session.outlet, () => session.outlet.control(frame));
+      }
+      this.#beating = setTimeout(beatSome, 0);
+    };
+    clearTimeout(this.#beating);
+    beatSome();
   }
 
   /** What is thrown here would end the process: it ends this one connection instead. */

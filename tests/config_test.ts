@@ -1,7 +1,15 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { generateKeyPairSync } from "node:crypto";
 import project from "../deno.json" with { type: "json" };
-import { defaultConfig, helpText, readInvocation, settingDescriptions } from "../src/config.ts";
+import { parseAddressRange } from "../src/address.ts";
+import {
+  defaultConfig,
+  helpText,
+  limitsOf,
+  readInvocation,
+  settingDescriptions,
+} from "../src/config.ts";
+import { refusingLimits } from "../src/limits.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -33,14 +41,24 @@ const given = {
   host: ["::1", "::1"],
   topics: [" a, b/c ,,__proto__", ["a", "b/c", "__proto__"]],
   autoCreateTopics: ["true", true],
+  maxTopics: ["14", 14],
   maxHistory: ["0", 0],
   maxHistoryBytes: ["0", 0],
   maxSubscriberQueue: ["7", 7],
   idempotencyWindowSeconds: ["8", 8],
   maxIdempotencyIds: ["9", 9],
   maxMessageBytes: ["2048", 2048],
+  maxJsonDepth: ["15", 15],
   maxBufferedBytes: ["4096", 4096],
   maxControlBacklogBytes: ["8192", 8192],
+  maxSubscriptionsPerConnection: ["16", 16],
+  maxRequestsPerSecond: ["17", 17],
+  maxConnections: ["18", 18],
+  maxEvictedConnections: ["19", 19],
+  maxConnectionsPerAddress: ["20", 20],
+  maxConnectsPerSecondPerAddress: ["21", 21],
+  trustedProxies: [" 10.0.0.0/8,, ::1 ", ["10.0.0.0/8", "::1"].map(parseAddressRange)],
+  proxyAddressHeader: ["X-Real-IP", "x-real-ip"],
   heartbeatIntervalSeconds: ["11", 11],
   idleTimeoutSeconds: ["12", 12],
   shutdownTimeoutSeconds: ["13", 13],
@@ -134,6 +152,14 @@ Deno.test("each bad value is refused by the name it was given under", () => {
     ["MAX_HISTORY", ["-1", "1000001", "many"], "must be a whole number from 0 to 1000000"],
     ["MAX_SUBSCRIBER_QUEUE", ["0"], "must be a whole number from 1 to 1000000"],
     ["MAX_MESSAGE_BYTES", ["0", "64k"], "must be a whole number from 1024"],
+    [
+      "TRUSTED_PROXIES",
+      ["10.0.0.0/33", "10.0.0.0/-1", "10.1", "010.0.0.1", "::1/129", "proxy", "10.0.0.1,,x", "/8"],
+      "must be addresses and ranges",
+    ],
+    ["PROXY_ADDRESS_HEADER", ["", "x y", "x:", "é"], "must be the name of a header"],
+    ["PROXY_ADDRESS_HEADER", ["forwarded", "Forwarded"], "must be a header that lists addresses"],
+    ["MAX_CONNECTIONS", ["0"], "must be a whole number from 1"],
     ["HEARTBEAT_INTERVAL_SECONDS", ["0", "30s", "0.5"], "must be a whole number from 1"],
     ["LOG_LEVEL", ["", "INFO", "constructor", "__proto__"], "must be debug"],
     ["LOG_FORMAT", ["xml"], "must be auto or text or json"],
@@ -260,6 +286,21 @@ Deno.test("a public key is read from PEM in one line or several, and from JWK", 
   const jwk = { ...publicKey.export({ format: "jwk" }), alg: "PS256", use: "sig", kid: "1" };
   const { jwtPublicKey } = configOf([], { JWT_PUBLIC_KEY: JSON.stringify(jwk) });
   assertEquals(jwtPublicKey!.algorithms, ["PS256"]);
+});
+
+Deno.test("more topics than there may be are a fault, the same one twice is one", () => {
+  assertEquals(faultsOf([], { TOPICS: "a,b,c", MAX_TOPICS: "2" }), [
+    "TOPICS must name at most MAX_TOPICS (2) topics, not 3",
+  ]);
+  assertEquals(configOf([], { TOPICS: "a,b,a", MAX_TOPICS: "2" }).maxTopics, 2);
+});
+
+Deno.test("limitsOf() tells every setting that is a limit, among them all that refuse", () => {
+  const limits = limitsOf(defaultConfig());
+  assertEquals(Object.values(limits).filter((value) => typeof value !== "number"), []);
+  assertEquals(refusingLimits.filter((limit) => !Object.hasOwn(limits, limit)), []);
+  const named = settingDescriptions.filter(({ variable }) => variable.startsWith("MAX_"));
+  assertEquals(Object.keys(limits), named.map(({ variable }) => variable));
 });
 
 Deno.test("a flag without its value is refused by name", () => {

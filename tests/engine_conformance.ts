@@ -32,11 +32,19 @@ async function place(engine: Engine, topic: string, draft: Draft, options: Publi
   return placed;
 }
 
-/** Registers the suite for an engine that keeps `maxHistory` messages a topic. */
-export function testEngine(name: string, make: (maxHistory: number) => Engine): void {
+/** What the suite asks an engine to keep to. */
+export interface EngineBounds {
+  /** Messages that each topic keeps. */
+  readonly maxHistory: number;
+  /** Topics that there may be. */
+  readonly maxTopics: number;
+}
+
+/** Registers the suite for an engine. */
+export function testEngine(name: string, make: (bounds: EngineBounds) => Engine): void {
   const test = (promise: string, check: (engine: Engine, sink: NotingSink) => Promise<void>) =>
     Deno.test(`${name}: ${promise}`, async () => {
-      const engine = make(10);
+      const engine = make({ maxHistory: 10, maxTopics: 5 });
       const sink = new NotingSink();
       engine.connect(sink);
       await check(engine, sink);
@@ -44,15 +52,29 @@ export function testEngine(name: string, make: (maxHistory: number) => Engine): 
     });
 
   test("a topic is made once, listed, counted, and deleted once", async (engine) => {
-    assertEquals(await engine.createTopic("a"), true);
-    assertEquals(await engine.createTopic("a"), false);
-    assertEquals(await engine.createTopic("__proto__"), true);
+    assertEquals(await engine.createTopic("a"), "created");
+    assertEquals(await engine.createTopic("a"), "exists");
+    assertEquals(await engine.createTopic("__proto__"), "created");
     assertEquals(await engine.countTopics(), 2);
     const names = (await engine.listTopics()).map(({ name }) => name).sort();
     assertEquals(names, ["__proto__", "a"]);
     assertEquals(await engine.deleteTopic("a"), true);
     assertEquals(await engine.deleteTopic("a"), false);
     assertEquals(await engine.countTopics(), 1);
+  });
+
+  test("there are never more topics than there may be, however fast they are made", async (engine) => {
+    const making = Array.from({ length: 20 }, (_, n) => engine.createTopic(`t${n % 10}`));
+    const made = await Promise.all(making);
+    assertEquals(made.filter((creation) => creation === "created").length, 5);
+    assertEquals(made.filter((creation) => creation === "exists").length, 5);
+    assertEquals(made.filter((creation) => creation === "too_many").length, 10);
+    assertEquals(await engine.countTopics(), 5);
+    const [{ name } = { name: "" }] = await engine.listTopics();
+    assertEquals(await engine.createTopic(name), "exists", "that it exists is said first");
+    await engine.deleteTopic(name);
+    assertEquals(await engine.createTopic("another"), "created");
+    assertEquals(await engine.createTopic(name), "too_many");
   });
 
   test("what is asked of a topic that does not exist is answered with nothing", async (engine) => {

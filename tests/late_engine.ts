@@ -13,6 +13,7 @@ import type {
   Message,
   Placed,
   PublishOptions,
+  TopicCreation,
   TopicSummary,
 } from "../src/engine.ts";
 import { MemoryEngine } from "../src/engine_memory.ts";
@@ -28,8 +29,8 @@ export class LateEngine implements Engine {
   /** What is lost until its topic is deleted, by topic. */
   readonly #lost = new Map<string, (() => void)[]>();
 
-  constructor(maxHistory: number, random: Random) {
-    this.#inner = new MemoryEngine(defaultConfig({ maxHistory }));
+  constructor(maxHistory: number, random: Random, bounds: { maxTopics?: number } = {}) {
+    this.#inner = new MemoryEngine(defaultConfig({ maxHistory, ...bounds }));
     this.#random = random;
   }
 
@@ -46,7 +47,7 @@ export class LateEngine implements Engine {
     });
   }
 
-  createTopic(topic: string): Awaitable<boolean> {
+  createTopic(topic: string): Awaitable<TopicCreation> {
     return this.#late(this.#inner.createTopic(topic));
   }
 

@@ -4,10 +4,21 @@ import { assertEquals } from "@std/assert";
 
 /** From the ground up. A file imports from floors below its own; on its own floor only types. */
 const tower = [
-  ["errors", "json_text", "log", "origins", "ring", "token_keys", "turn"],
-  ["protocol"],
+  [
+    "address",
+    "errors",
+    "json_text",
+    "limits",
+    "log",
+    "origins",
+    "ring",
+    "token_bucket",
+    "token_keys",
+    "turn",
+  ],
+  ["pace", "protocol"],
   ["config", "engine", "grants", "handshake"],
-  ["history", "idempotency", "identity"],
+  ["admission", "history", "idempotency", "identity"],
   ["credentials", "engine_memory", "feed", "subscription", "tickets", "tokens"],
   ["access", "broker", "outbox"],
   ["http", "session", "session_access", "turn_connection"],
@@ -22,6 +33,7 @@ const owners: Record<string, string[]> = {
   "Deno.args, Deno.env, Deno.exit": ["main"],
   "Deno": ["log", "main", "server", "websocket"],
   "hono": ["app", "auth_routes", "http", "messages"],
+  "ipaddr.js": ["address"],
   "jose": ["token_command", "tokens"],
   "@std/assert": [],
 };

@@ -1,9 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { depthOf, elementTexts, type JsonText, memberText } from "../src/json_text.ts";
-import { decodeCommand, encode, encodeEvent, maxPayloadDepth, timestamp } from "../src/protocol.ts";
+import { decodeCommand as decode, encode, encodeEvent, timestamp } from "../src/protocol.ts";
 import { Random } from "./harness.ts";
 
 const id = "a1b2c3d4-e5f6-7890-1234-567890abcdef";
+
+const maxPayloadDepth = 128;
+
+const decodeCommand = (text: string) => decode(text, maxPayloadDepth);
 
 Deno.test("decodeCommand() reads each command, and leaves out what it does not know", () => {
   const commands = [

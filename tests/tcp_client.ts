@@ -24,10 +24,15 @@ export class TcpClient implements AsyncDisposable {
     this.closed = this.#readAll();
   }
 
-  static async connect(port: number, path = "/ws", protocol = ""): Promise<TcpClient> {
+  static async connect(
+    port: number,
+    path = "/ws",
+    protocol = "",
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<TcpClient> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     connection.setNoDelay(true);
-    return await TcpClient.over(connection, handshake(path, protocol));
+    return await TcpClient.over(connection, handshake(path, protocol, headers));
   }
 
   /** Shakes hands on a connection that is there already, one with TLS for example. */

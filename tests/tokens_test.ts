@@ -225,7 +225,7 @@ Deno.test("what comes while a token is verified is answered in order, and only s
   assertEquals([code, reason], [4008, "LIMIT_EXCEEDED"]);
   assertEquals(flooding.received.map(({ error }) => error), [{
     code: "LIMIT_EXCEEDED",
-    message: "Cannot take more requests: MAX_CONTROL_BACKLOG_BYTES (20000) wait",
+    message: "Cannot take more requests: MAX_CONTROL_BACKLOG_BYTES (20000) is reached",
   }]);
 
   open();

@@ -12,12 +12,12 @@ for (const bytes of [64, 1024, 16_384]) {
   const payload = JSON.stringify("x".repeat(bytes - 2));
   const message = `{"id":"${id}","payload":${payload}}`;
   const frame = `{"type":"publish","topic":"bench","request_id":"1","message":${message}}`;
-  const decoded = decodeCommand(frame);
+  const decoded = decodeCommand(frame, 128);
   if (decoded.type !== "publish") throw new Error("Cannot decode the publish that is measured");
   const draft: Draft = decoded.message;
 
   Deno.bench(`decode a publish, payload of ${bytes} bytes`, () => {
-    decodeCommand(frame);
+    decodeCommand(frame, 128);
   });
 
   const engine = new MemoryEngine(defaultConfig());
