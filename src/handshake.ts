@@ -34,10 +34,12 @@ export function chooseSubprotocol(request: Request): string | undefined {
 }
 
 /**
- * The request, with one subprotocol for the runtime to agree to. It looks for that in a list with a blank after each
- * comma, and throws when it does not find it; much-used clients (ws of npm) write lists without.
+ * The request, with a subprotocol where the runtime finds it: in a list with a blank after each comma, or it throws.
+ * Much-used clients (ws of npm) write lists without.
  */
 export function agreeOn(request: Request, protocol: string): Request {
+  const offered = request.headers.get("sec-websocket-protocol") ?? "";
+  if (offered.split(", ").includes(protocol)) return request;
   const headers = new Headers(request.headers);
   headers.set("sec-websocket-protocol", protocol);
   return Object.defineProperty(request, "headers", { value: headers });

@@ -7,7 +7,7 @@ import { type Closing, closings } from "./errors.ts";
 import { agreeOn, chooseSubprotocol } from "./handshake.ts";
 import type { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
-import { type Connection, Drainer, Outbox } from "./outbox.ts";
+import { type Connection, Drainer, Outbox, type OutboxOptions } from "./outbox.ts";
 import { RequestPace } from "./pace.ts";
 import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
 import { Session } from "./session.ts";
@@ -58,6 +58,7 @@ export class Sockets {
   readonly #turn: Turn;
   readonly #log: Log;
   readonly #options: SocketsOptions;
+  readonly #outboxOptions: OutboxOptions;
   readonly #drainer: Drainer;
   readonly #open = new Map<WebSocket, Session>();
   /** Told to close, and not yet gone: a peer that never reads can stay here for as long as it lives. */
@@ -71,6 +72,12 @@ export class Sockets {
     this.#turn = turn;
     this.#log = log;
     this.#options = options;
+    this.#outboxOptions = {
+      maxBufferedBytes: options.maxBufferedBytes,
+      maxControlBacklogBytes: options.maxControlBacklogBytes,
+      stallTimeoutMs: 2 * options.idleTimeoutSeconds * 1000,
+      onControlBacklogFull: () => options.limits.count("MAX_CONTROL_BACKLOG_BYTES"),
+    };
     this.#drainer = new Drainer(
       drainIntervalMs,
       (thrown) => log.error("sending failed", describeThrown(thrown)),
@@ -88,7 +95,7 @@ export class Sockets {
    * there is no place for it.
    */
   upgrade(request: Request, { address, access }: SocketClient): Response {
-    const { idleTimeoutSeconds, limits, admission, clock, maxRequestsPerSecond } = this.#options;
+    const { idleTimeoutSeconds, admission, clock, maxRequestsPerSecond } = this.#options;
     const protocol = chooseSubprotocol(request);
     const isMerging = protocol === batchSubprotocol;
     const place = admission.admit(address);
@@ -108,11 +115,7 @@ export class Sockets {
       this.#retire(socket, session);
     });
     const connection = new TurnConnection(inner, this.#turn, { isMerging });
-    const outbox = new Outbox(connection, this.#drainer, {
-      ...this.#options,
-      onControlBacklogFull: () => limits.count("MAX_CONTROL_BACKLOG_BYTES"),
-      stallTimeoutMs: 2 * idleTimeoutSeconds * 1000,
-    });
+    const outbox = new Outbox(connection, this.#drainer, this.#outboxOptions);
     const session: Session = new Session(this.#broker, outbox, this.#log, {
       ...this.#options,
       isMerging,

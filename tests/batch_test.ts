@@ -1,7 +1,8 @@
 /** `tidings.batch.v1`: several messages in one frame, in both directions. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { batchSubprotocol } from "../src/protocol.ts";
+import { handshake } from "./frames.ts";
 import { Client, publish, type Received, serve, subscribe } from "./harness.ts";
 
 /** The text frames that a client gets from now on. */
@@ -87,4 +88,21 @@ Deno.test("an array that holds no command, or is no JSON, is refused once", asyn
     assertEquals((await client.next()).error.code, "BAD_REQUEST", frame);
   }
   await client.fence();
+});
+
+Deno.test("a subprotocol is found in a list with and without blanks", async () => {
+  await using server = await serve();
+  for (const list of ["a,tidings.batch.v1", "tidings.batch.v1 ,a", "a, tidings.batch.v1"]) {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    await connection.write(handshake("/ws", list));
+    const buffer = new Uint8Array(1024);
+    const length = await connection.read(buffer);
+    const head = new TextDecoder().decode(buffer.subarray(0, length!));
+    assertMatch(
+      head,
+      /^HTTP\/1\.1 101 [^]*\r\nsec-websocket-protocol: tidings\.batch\.v1\r\n/i,
+      list,
+    );
+    connection.close();
+  }
 });
