@@ -263,6 +263,40 @@ Deno.test("a renewal by another sub is FORBIDDEN, by a bad token UNAUTHORIZED, a
   assertEquals((await client.closed).code, 4010, "nor did they change when it ends");
 });
 
+Deno.test("a renewal may also bring the end nearer", async () => {
+  using clock = new Clock();
+  await using server = await serve(settings);
+  const client = await Client.connect(server, carried(token(6000)));
+  await client.request({ type: "auth", token: token(50) });
+  assertEquals(clock.delays.length, 1, "the timer of the token before is gone");
+  clock.advance(20_000);
+  await client.find(({ msg }) => msg === "token_expiring");
+  clock.advance(30_000);
+  assertEquals((await client.closed).code, 4010);
+});
+
+Deno.test("an auth that came in time is waited for, and a renewal that is verified too late is not", async () => {
+  using clock = new Clock();
+  await using server = await serve(settings);
+  const late = await Client.connect(server, carried(token(600)));
+  const first = await Client.connect(server);
+  await first.request({ type: "ping" });
+  await late.fence();
+
+  using gate = new VerifyGate();
+  first.send({ type: "auth", token: token(6000), request_id: "auth" });
+  late.send({ type: "auth", token: token(6000), request_id: "auth" });
+  await until(() => gate.waiting === 2, "both are being verified");
+  clock.advance(600_000);
+  assertEquals((await late.closed).code, 4010);
+  gate.open();
+
+  assertEquals((await first.find(({ request_id }) => request_id === "auth")).type, "ack");
+  assertEquals(summary(late.received.slice(1)), ["info token_expiring"]);
+  await first.close();
+  await until(() => clock.delays.length === 0, "no timer is left");
+});
+
 Deno.test("a token may last for years, and no timer is set for longer than the runtime can wait", async () => {
   using clock = new Clock();
   await using server = await serve(settings);
@@ -362,3 +396,27 @@ Deno.test("where access is off, auth is answered with a plain ack, and nobody ha
   assertEquals(ack, { type: "ack", request_id: "request-2", status: "ok" });
   assertEquals((await client.request(publish("t", 1))).subscribers, 1);
 });
+
+/** Holds what verifies signatures until it is opened. */
+class VerifyGate implements Disposable {
+  readonly #verify = crypto.subtle.verify;
+  readonly #opened = Promise.withResolvers<void>();
+  waiting = 0;
+
+  constructor() {
+    crypto.subtle.verify = async (...args) => {
+      this.waiting++;
+      await this.#opened.promise;
+      return await this.#verify.apply(crypto.subtle, args);
+    };
+  }
+
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  [Symbol.dispose](): void {
+    this.open();
+    crypto.subtle.verify = this.#verify;
+  }
+}
