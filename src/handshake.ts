@@ -23,14 +23,28 @@ export function checkHandshake({ method, headers }: Request): void {
 
 /** The subprotocols that a client offers, in its order. */
 export function offeredSubprotocols({ headers }: Request): readonly string[] {
-  const header = headers.get("sec-websocket-protocol");
-  return header === null ? [] : header.split(",").map((protocol) => protocol.trim());
+  const header = headers.get("sec-websocket-protocol") ?? "";
+  return header.split(",").map((protocol) => protocol.trim()).filter((protocol) => protocol !== "");
 }
 
 /** The subprotocol that a client gets, if it offers one that is known. */
 export function chooseSubprotocol(request: Request): string | undefined {
   const offered = offeredSubprotocols(request);
   return [batchSubprotocol, plainSubprotocol].find((protocol) => offered.includes(protocol));
+}
+
+/**
+ * The request as the runtime has to see it to agree to a subprotocol. It finds only those that have a comma and one space
+ * between them, and fails otherwise; a list may as well have no space or more (RFC 9110, section 5.6.1).
+ */
+export function withSpacedSubprotocols(request: Request): Request {
+  const header = request.headers.get("sec-websocket-protocol");
+  const spaced = offeredSubprotocols(request).join(", ");
+  if (header === null || header === spaced) return request;
+  const headers = new Headers(request.headers);
+  headers.set("sec-websocket-protocol", spaced);
+  // A new `Request` would have no connection to upgrade.
+  return Object.create(request, { headers: { value: headers } });
 }
 
 function handshakeError(status: 400 | 426, what: string): RequestError {

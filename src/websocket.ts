@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import type { Broker } from "./broker.ts";
 import { type Closing, closings } from "./errors.ts";
-import { chooseSubprotocol } from "./handshake.ts";
+import { chooseSubprotocol, withSpacedSubprotocols } from "./handshake.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { type Connection, Drainer, Outbox } from "./outbox.ts";
 import { batchSubprotocol, encode, timestamp } from "./protocol.ts";
@@ -62,7 +62,7 @@ export class Sockets {
     const { idleTimeoutSeconds, ...limits } = this.#options;
     const protocol = chooseSubprotocol(request);
     const isMerging = protocol === batchSubprotocol;
-    const { socket, response } = Deno.upgradeWebSocket(request, {
+    const { socket, response } = Deno.upgradeWebSocket(withSpacedSubprotocols(request), {
       idleTimeout: idleTimeoutSeconds,
       ...(protocol !== undefined && { protocol }),
     });

@@ -2,7 +2,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { batchSubprotocol } from "../src/protocol.ts";
+import { handshake } from "./frames.ts";
 import { Client, publish, type Received, serve, subscribe } from "./harness.ts";
+import { askByHand } from "./raw_http.ts";
 
 /** The text frames that a client gets from now on. */
 function framesOf({ socket }: Client): Received[] {
@@ -87,4 +89,16 @@ Deno.test("an array that holds no command, or is no JSON, is refused once", asyn
     assertEquals((await client.next()).error.code, "BAD_REQUEST", frame);
   }
   await client.fence();
+});
+
+Deno.test("subprotocols are found in a list with any space between them, or none", async () => {
+  await using server = await serve();
+  const lists = ["a,?", "?,a", "a ,?", "a,  ?", "a\t,\t?", ",?,", "a,b, ?"];
+  for (const list of lists) {
+    for (const protocol of [batchSubprotocol, "tidings.v1"]) {
+      const request = handshake("/ws", list.replace("?", protocol));
+      const { status, headers } = await askByHand(server.port, request);
+      assertEquals([list, status, headers.get("sec-websocket-protocol")], [list, 101, protocol]);
+    }
+  }
 });
