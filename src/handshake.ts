@@ -23,8 +23,8 @@ export function checkHandshake({ method, headers }: Request): void {
 
 /** The subprotocols that a client offers, in its order. */
 export function offeredSubprotocols({ headers }: Request): readonly string[] {
-  const header = headers.get("sec-websocket-protocol");
-  return header === null ? [] : header.split(",").map((protocol) => protocol.trim());
+  const header = headers.get("sec-websocket-protocol") ?? "";
+  return header.split(",").map((protocol) => protocol.trim()).filter((protocol) => protocol !== "");
 }
 
 /** The subprotocol that a client gets, if it offers one that is known. */

@@ -45,13 +45,24 @@ export async function runTokenCommand(
   });
   if (given.help) return { output: help };
 
+  // The parser takes `--admin=no` for `--admin`.
+  if (args.some((argument) => argument.startsWith("--admin="))) {
+    faults.push("--admin takes no value");
+  }
   const sub = textOf(given.sub) ?? "";
   if (sub.length < 1 || sub.length > 255) faults.push("--sub must be 1 to 255 characters");
   const lifetimeSeconds = readDuration(textOf(given["expires-in"]) ?? "1h");
   if (lifetimeSeconds === undefined) faults.push("--expires-in must be as 90s, 15m, 1h or 7d");
-  const topics = (given.grant as string[]).map(readGrant);
-  const grants = GrantSet.read(topics, sub);
-  if (typeof grants === "string") faults.push(`--grant: ${grants}`);
+  const topics: Grant[] = [];
+  for (const text of given.grant as string[]) {
+    const grant = readGrant(text);
+    const grants = GrantSet.read([grant], sub);
+    topics.push(grant);
+    if (typeof grants === "string") faults.push(describeGrantFault(text, grants));
+  }
+  for (const name of ["audience", "issuer"]) {
+    if (textOf(given[name]) === "") faults.push(`--${name} must not be empty`);
+  }
   const secret = environment("JWT_SECRET");
   if (secret === undefined) {
     faults.push("JWT_SECRET is not set: set it to the secret of the server, 32 bytes or more");
@@ -93,4 +104,12 @@ function readGrant(text: string): Grant {
   const equals = text.lastIndexOf("=");
   const allow = text.slice(equals + 1).split(",").map((action) => action.trim());
   return { match: text.slice(0, Math.max(0, equals)), allow: allow as Grant["allow"] };
+}
+
+/** Says of a flag what was said of the claim that it stands for. */
+function describeGrantFault(text: string, fault: string): string {
+  const told = fault
+    .replace(/^"topics\.0\.match"/, "TOPICS")
+    .replace(/^"topics\.0\.allow[^"]*"/, "each of ACTIONS");
+  return `--grant ${JSON.stringify(text)}: ${told}`;
 }
