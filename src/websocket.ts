@@ -17,6 +17,9 @@ import { TurnConnection } from "./turn_connection.ts";
 /** How long to wait before looking again at a socket that has no room: short beside a network's round trip. */
 const drainIntervalMs = 5;
 
+/** To how many connections a heartbeat goes in one turn of the loop: some milliseconds of it. */
+const beatsAtOnce = 200;
+
 /** The limits of every connection. */
 export interface SocketsOptions {
   /** The longest text frame that is read, in UTF-8 bytes; a longer one closes the connection with 1009. */
@@ -86,6 +89,8 @@ export class Sockets {
   /** Told to close, and not yet gone: a peer that never reads can stay here for as long as it lives. */
   readonly #closing = new Set<WebSocket>();
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** The rest of a heartbeat. */
+  #beating: ReturnType<typeof setTimeout> | undefined;
 
   constructor(broker: Broker, turn: Turn, log: Log, options: SocketsOptions) {
     this.#broker = broker;
@@ -163,6 +168,7 @@ export class Sockets {
    */
   async drain(deadlineMs: number): Promise<void> {
     clearInterval(this.#heartbeat);
+    clearTimeout(this.#beating);
     for (const session of this.#open.values()) {
       this.#guard(session.outlet, () => {
         session.drain();
@@ -212,9 +218,21 @@ export class Sockets {
     if (wasOpen || wasClosing) this.#log.debug("connection closed", { code });
   }
 
+  /** Ten thousand at once would keep everybody else waiting for as long as all those writes take. */
   #beat(): void {
     const frame = encode({ type: "info", msg: "ping", ts: timestamp() });
-    for (const { outlet } of this.#open.values()) this.#guard(outlet, () => outlet.control(frame));
+    const sessions = this.#open.values();
+    const beatSome = () => {
+      let left = beatsAtOnce;
+      for (; left > 0; left--) {
+        const { value: session, done } = sessions.next();
+        if (done) return;
+        this.#guard(session.outlet, () => session.outlet.control(frame));
+      }
+      this.#beating = setTimeout(beatSome, 0);
+    };
+    clearTimeout(this.#beating);
+    beatSome();
   }
 
   /** What is thrown here would end the process: it ends this one connection instead. */
