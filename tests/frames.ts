@@ -7,12 +7,22 @@ export interface RawFrame {
 }
 
 /** The request that opens a WebSocket, offering a subprotocol if one is named. */
-export function handshake(path: string, protocol = ""): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(
-    `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-      (protocol === "" ? "\r\n" : `Sec-WebSocket-Protocol: ${protocol}\r\n\r\n`),
-  );
+export function handshake(
+  path: string,
+  protocol = "",
+  headers: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const all = {
+    "Host": "localhost",
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return new TextEncoder().encode(`GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
 }
 
 /** One masked frame; the mask is zero, so that the payload goes as it is. */

@@ -4,6 +4,7 @@ import { type Config, defaultConfig } from "../src/config.ts";
 import type { Engine } from "../src/engine.ts";
 import { createLog } from "../src/log.ts";
 import { type RunningServer, startServer } from "../src/server.ts";
+import type { Clock } from "../src/token_bucket.ts";
 
 /** Any message of the server, read as JSON. */
 // deno-lint-ignore no-explicit-any
@@ -24,7 +25,7 @@ export interface Reachable {
 /** Starts a server in this process, on a free port. */
 export async function serve(
   settings: Partial<Config> = {},
-  options: { engine?: Engine } = {},
+  options: { engine?: Engine; clock?: Clock } = {},
 ): Promise<TestServer> {
   const logged: Received[] = [];
   const log = createLog({

@@ -29,8 +29,8 @@ export class LateEngine implements Engine {
   /** What is lost until its topic is deleted, by topic. */
   readonly #lost = new Map<string, (() => void)[]>();
 
-  constructor(maxHistory: number, random: Random) {
-    this.#inner = new MemoryEngine(defaultConfig({ maxHistory }));
+  constructor(maxHistory: number, random: Random, bounds: { maxTopics?: number } = {}) {
+    this.#inner = new MemoryEngine(defaultConfig({ maxHistory, ...bounds }));
     this.#random = random;
   }
 

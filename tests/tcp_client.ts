@@ -24,11 +24,16 @@ export class TcpClient implements AsyncDisposable {
     this.closed = this.#readAll();
   }
 
-  static async connect(port: number, path = "/ws", protocol = ""): Promise<TcpClient> {
+  static async connect(
+    port: number,
+    path = "/ws",
+    protocol = "",
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<TcpClient> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
     connection.setNoDelay(true);
     const client = new TcpClient(connection);
-    await client.#write(handshake(path, protocol));
+    await client.#write(handshake(path, protocol, headers));
     await client.until(() => client.#isOpen);
     if (!client.#isOpen) throw new Error("Cannot upgrade");
     return client;
