@@ -45,6 +45,7 @@ export class Admission {
   readonly #clock: Clock;
   #taken = 0;
   #evicted = 0;
+  #lost = 0;
   /** In the order in which they were given. */
   readonly #opening = new Set<Place>();
   /** Places taken, by address. Those from which there are none are not in it. */
@@ -73,6 +74,15 @@ export class Admission {
   /** How many connections were told to close and are not gone, as a peer that never reads can have it. */
   get evicted(): number {
     return this.#evicted;
+  }
+
+  /**
+   * How many connections broke off while they were being opened, since the start. The runtime keeps the descriptor of
+   * each (Deno 2.9.6), and nothing here can free it.
+   */
+  get lost(): number {
+    this.#forgetLost(this.#clock());
+    return this.#lost;
   }
 
   /** How many addresses something is remembered of. */
@@ -108,7 +118,10 @@ export class Admission {
   /** The connection is open. */
   open(place: Place): void {
     this.#opening.delete(place);
-    if (place.state === "left") this.#take(place);
+    if (place.state === "left") {
+      this.#lost--;
+      this.#take(place);
+    }
     place.state = "open";
   }
 
@@ -142,6 +155,7 @@ export class Admission {
     for (const place of this.#opening) {
       if (nowMs - place.givenMs < lostAfterMs) return;
       this.leave(place);
+      this.#lost++;
     }
   }
 

@@ -147,6 +147,7 @@ export function createApp(parts: AppParts): App {
       connections: sockets.size,
       places: admission.taken,
       evicted: admission.evicted,
+      lost: admission.lost,
       addresses: admission.addresses,
       limits: limits.values,
       refused: limits.refused,

@@ -62,10 +62,10 @@ Deno.test("one that never opens loses its place, and has it again when it opens 
   pass(99);
   assertEquals(refusal(), "503 LIMIT_EXCEEDED MAX_CONNECTIONS 1000");
   pass(1);
-  assertEquals([admission.taken, admission.addresses], [0, 0]);
+  assertEquals([admission.taken, admission.addresses, admission.lost], [0, 0, 2]);
   const other = open();
   admission.open(late);
-  assertEquals(admission.taken, 2);
+  assertEquals([admission.taken, admission.lost], [2, 1]);
   assertEquals(refusal("b"), "503 LIMIT_EXCEEDED MAX_CONNECTIONS 1000");
   admission.leave(lost);
   admission.leave(late);

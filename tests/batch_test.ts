@@ -4,7 +4,6 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { batchSubprotocol } from "../src/protocol.ts";
 import { handshake } from "./frames.ts";
 import { Client, publish, type Received, serve, subscribe } from "./harness.ts";
-import { askByHand } from "./raw_http.ts";
 
 /** The text frames that a client gets from now on. */
 function framesOf({ socket }: Client): Received[] {

@@ -21,6 +21,7 @@ export class RawClient implements Disposable {
   readonly #libc = libc();
   readonly #descriptor: number;
   #unread = new Uint8Array();
+  #isReset = false;
 
   private constructor(port: number, receiveBufferBytes: number) {
     const { symbols } = this.#libc;
@@ -59,6 +60,16 @@ export class RawClient implements Disposable {
       client.#unread = client.#unread.slice(end + 4);
       return client;
     }
+  }
+
+  /** Connects, sends, and breaks off with a reset before any answer can come. */
+  static async breakOff(port: number, bytes: Uint8Array): Promise<void> {
+    using client = new RawClient(port, 4096);
+    // Without lingering, what is closed is reset.
+    const linger = new Uint8Array(new Int32Array([1, 0]).buffer);
+    client.#libc.symbols.setsockopt(client.#descriptor, 1, /* SO_LINGER */ 13, linger, 8);
+    await client.sendBytes(bytes);
+    client.#isReset = true;
   }
 
   async sendBytes(bytes: Uint8Array): Promise<void> {
@@ -114,8 +125,13 @@ export class RawClient implements Disposable {
     return { messages, code: 1006, reason: "" };
   }
 
-  [Symbol.dispose](): void {
+  /** Ends the connection in both directions, and with it what is under way. */
+  hangUp(): void {
     this.#libc.symbols.shutdown(this.#descriptor, 2);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#isReset) this.hangUp();
     this.#libc.symbols.close(this.#descriptor);
     this.#libc.close();
   }

@@ -8,7 +8,9 @@ const main = new URL("../../../src/main.ts", import.meta.url).pathname;
 
 /** How the server of this tree is started. */
 export function launchTidings(): Launch {
-  const settings = ["--host", "127.0.0.1", "--port", "0", "--topics", benchTopic];
+  // As many topics and connections as are asked for.
+  const limits = ["--max-topics", "10000000", "--max-connections", "1000000"];
+  const settings = ["--host", "127.0.0.1", "--port", "0", "--topics", benchTopic, ...limits];
   return {
     program: Deno.execPath(),
     args: ["run", ...project.tasks.start.command.split(" ").slice(2, -1), main, ...settings],
