@@ -194,7 +194,7 @@ const cases: readonly Case[] = [
   [
     "32 KB of commas, then one that is known, without a blank",
     (server) => answerTo(server, [handshake("/ws", `${commas}tidings.batch.v1`)]),
-    [101],
+    [101, "tidings.batch.v1"],
   ],
   [
     "10,000 subprotocols",

@@ -234,4 +234,6 @@ Deno.test("what comes while a token is verified is answered in order, and only s
     patient.received.map(({ type, request_id }) => [type, request_id]),
     [["ack", "auth"], ["pong", "first"], ["error", "second"]],
   );
+  // The other's token is verified too, though nobody waits for it.
+  await patient.request({ type: "auth", token });
 });
