@@ -10,6 +10,7 @@ import {
   shuttingDown,
   topicNotFound,
 } from "./errors.ts";
+import { Inbox } from "./inbox.ts";
 import { describeThrown, type Log } from "./log.ts";
 import type { Limits } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";
@@ -49,12 +50,6 @@ export interface SessionOptions {
   readonly access: SessionAccess | undefined;
 }
 
-/** A command that waits for an earlier one. */
-interface InboxEntry {
-  readonly command: Command | Refusal;
-  readonly bytes: number;
-}
-
 /** Answers each command exactly once, in the order in which they came. */
 export class Session implements Subscriber, TokenBearer {
   readonly outlet: Outbox;
@@ -73,9 +68,7 @@ export class Session implements Subscriber, TokenBearer {
   readonly #plainly: PublishOptions;
   readonly #idempotently: PublishOptions;
   /** What came while an earlier command waits for the engine: answers keep the order of the requests. */
-  readonly #inbox: InboxEntry[] = [];
-  readonly #maxInboxBytes: number;
-  #inboxBytes = 0;
+  readonly #inbox: Inbox;
   readonly #access: SessionAccess | undefined;
   #isWaiting = false;
   /** Its token has expired: it is closed when all that waits is sent. */
@@ -91,7 +84,7 @@ export class Session implements Subscriber, TokenBearer {
     this.#limits = options.limits;
     this.#maxJsonDepth = options.maxJsonDepth;
     this.#maxSubscriptions = options.maxSubscriptionsPerConnection;
-    this.#maxInboxBytes = options.maxControlBacklogBytes;
+    this.#inbox = new Inbox(options.maxControlBacklogBytes);
     this.#pace = options.pace;
     this.#access = options.access;
     this.#id = `${processId}-${++sessions}`;
@@ -106,6 +99,7 @@ export class Session implements Subscriber, TokenBearer {
 
   /** Takes one text frame. Never throws: a fault costs this one request an `INTERNAL`. */
   receive(text: string): void {
+    if (this.#isClosed || this.#isEnding) return;
     if (!this.isMerging) return this.#take(decodeCommand(text, this.#maxJsonDepth), text.length);
     const commands = decodeCommands(text, this.#maxJsonDepth);
     for (const command of commands) this.#take(command, text.length / commands.length);
@@ -170,17 +164,11 @@ export class Session implements Subscriber, TokenBearer {
   }
 
   #take(request: Command | Refusal, bytes: number): void {
-    if (this.#isClosed || this.#isEnding) return;
+    // An array may go on after one of its commands has ended it all.
+    if (this.#isClosed) return;
     const command = this.#pace === undefined ? request : this.#paced(request, this.#pace);
     if (!this.#isWaiting) return this.#run(command);
-    this.#inboxBytes += bytes;
-    this.#inbox.push({ command, bytes });
-    if (this.#inboxBytes > this.#maxInboxBytes) this.#overflowInbox();
-  }
-
-  #overflowInbox(): void {
-    this.#inbox.length = 0;
-    this.#inboxBytes = 0;
+    if (this.#inbox.push(command, bytes)) return;
     this.refuse(this.#limits.exceeded("MAX_CONTROL_BACKLOG_BYTES", "take more requests"));
     this.outlet.close(closings.inboxFull);
   }
@@ -214,8 +202,7 @@ export class Session implements Subscriber, TokenBearer {
     }
     this.#isWaiting = false;
     for (let next; !this.#isWaiting && (next = this.#inbox.shift()) !== undefined;) {
-      this.#inboxBytes -= next.bytes;
-      if (!this.#isEnding && !this.#isClosed) this.#run(next.command);
+      if (!this.#isEnding && !this.#isClosed) this.#run(next);
     }
   }
 

@@ -20,7 +20,7 @@ const tower = [
   ["config", "engine", "grants", "handshake"],
   ["admission", "history", "idempotency", "identity"],
   ["credentials", "engine_memory", "feed", "subscription", "tickets", "tokens"],
-  ["access", "broker", "outbox"],
+  ["access", "broker", "inbox", "outbox"],
   ["http", "session", "session_access", "turn_connection"],
   ["auth_routes", "messages", "websocket"],
   ["app"],
