@@ -1,7 +1,7 @@
 /** Messages over HTTP: publishing to a topic, and reading its history. */
 
 import { zValidator } from "@hono/zod-validator";
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { z } from "zod";
 import type { Access } from "./access.ts";
 import type { Broker } from "./broker.ts";
@@ -65,7 +65,7 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
     const identity = access && await access.identify(context.req.raw, "publish");
     const checking = checkJsonBody(context, options.maxMessageBytes);
     if (checking) await checking;
-    const text = await readText(context);
+    const text = await context.req.text().catch(refuseCutOff);
     const name = TopicName.safeParse(context.req.param("name"));
     if (!name.success) throw invalid("publish", `"name" ${name.error.issues[0]!.message}`);
     if (options.isDraining()) throw new RequestError(shuttingDown("publish"));
@@ -141,12 +141,8 @@ export function createMessageRoutes(broker: Broker, options: MessageRoutesOption
 }
 
 /** A body that breaks off throws what is no fault of this server. */
-async function readText(context: Context): Promise<string> {
-  try {
-    return await context.req.text();
-  } catch {
-    throw bodyCutOff();
-  }
+function refuseCutOff(): never {
+  throw bodyCutOff();
 }
 
 function parseBody(text: string): unknown {
