@@ -30,34 +30,36 @@ export async function measure(
 ): Promise<Outcome> {
   await using server = await ServerProcess.start(settings);
   const job = { ...options, port: server.port };
-  const quiet = await probe(job, () => Promise.resolve());
+  const [quiet] = await probe(job, () => () => Promise.resolve(undefined));
   const before = await server.residentBytes();
   const perSecond = options.perSecond || (floods[name]!.perSecond ?? 0);
-  let ending: (() => Promise<FloodResult>) | undefined;
-  const flooded = await probe(job, () => {
-    ending = startFlood({ name, port: server.port, perSecond });
-    return Promise.resolve();
+  const [flooded, [flood, grownBytes]] = await probe(job, () => {
+    const end = startFlood({ name, port: server.port, perSecond });
+    return async () => {
+      const grownBytes = await server.residentBytes() - before;
+      return [await end(), grownBytes] as const;
+    };
   });
-  const grownBytes = await server.residentBytes() - before;
-  const flood = await ending!();
   return { name, quiet, flooded, flood, grownBytes };
 }
 
-/** `onReady` is called when the healthy ones are connected. */
-async function probe(
+/** `begin` is called when the healthy ones are connected, and what it answers when they have sent all they will. */
+async function probe<T>(
   job: Omit<ProbeJob, "pid">,
-  onReady: () => Promise<void>,
-): Promise<ProbeResult> {
+  begin: () => () => Promise<T>,
+): Promise<[ProbeResult, T]> {
   const process = run([], "probe.ts", { ...job, pid: 0 });
   const lines = linesOf(process.stdout);
-  const { value: ready } = await lines.next();
-  if (ready === "ready") await onReady();
+  await lines.next();
+  const end = begin();
+  await lines.next();
+  const beside = await end();
   const { value: result } = await lines.next();
   await lines.return(undefined);
   await process.stdin.close();
   await process.status;
   if (result === undefined) throw new Error("Cannot measure: the healthy ones were cut off");
-  return JSON.parse(result);
+  return [JSON.parse(result), beside];
 }
 
 /** The flood takes what time the others leave: it is to be felt through the server, not through the processor. */

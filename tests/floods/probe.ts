@@ -1,6 +1,6 @@
 /**
- * A publisher and a subscriber as a process of their own: publishes at a fixed rate, and prints as JSON how long each
- * message took from the moment it was due, and whether all came.
+ * A publisher and a subscriber as a process of their own: publishes at a fixed rate, says when it begins and when it is
+ * done, and prints as JSON how long each message took from the moment it was due, and whether all came.
  */
 
 import { Audience } from "../bench/driver/audience.ts";
@@ -49,6 +49,8 @@ function probe(job: ProbeJob): ProbeResult {
   runFor(warmSeconds);
   const latency = audience.latency = new Histogram();
   runFor(job.seconds);
+  // What has not come by now is late; whether it is lost shows when nothing holds it up any more.
+  console.log("measured");
   const patientUntil = performance.now() + patienceMs;
   while (audience.outstanding > 0 && performance.now() < patientUntil) audience.read(50);
   return {
