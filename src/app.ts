@@ -12,14 +12,7 @@ import { createAccessRoutes } from "./auth_routes.ts";
 import type { Broker, TopicStatus } from "./broker.ts";
 import { type ErrorBody, RequestError, shuttingDown, topicNotFound } from "./errors.ts";
 import { checkHandshake } from "./handshake.ts";
-import {
-  answerNoPath,
-  answerOddHost,
-  hasPath,
-  makeHostCheck,
-  refuseInvalid,
-  requireJson,
-} from "./http.ts";
+import { makeTargetCheck, refuseInvalid, requireJson } from "./http.ts";
 import type { Limits } from "./limits.ts";
 import { describeThrown, type Log } from "./log.ts";
 import { createMessageRoutes } from "./messages.ts";
@@ -181,11 +174,11 @@ export function createApp(parts: AppParts): App {
     return answerError(context, new RequestError({ code: "INTERNAL", message }));
   });
 
-  const hasGoodHost = makeHostCheck();
+  const answerIfOdd = makeTargetCheck();
   return {
     fetch: (request, sender) => {
-      if (!hasGoodHost(request)) return answerOddHost();
-      if (!hasPath(request)) return answerNoPath();
+      const odd = answerIfOdd(request);
+      if (odd) return odd;
       const origin = request.headers.get("origin");
       if (origin === null) return app.fetch(request, sender);
       return origins.answer(request, origin, () => app.fetch(request, sender));

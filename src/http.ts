@@ -7,43 +7,36 @@ import { type ErrorBody, RequestError } from "./errors.ts";
 import { describeField } from "./protocol.ts";
 
 /**
- * Tells whether a request's Host is a host name with an optional port. `Request.url` is built from it, so an odd one
- * would choose the route (RFC 9112, section 3.2). Most requests have the Host of the one before.
+ * Finds what cannot be routed, and answers it; `undefined` for what can. `Request.url` is built from the Host, so an odd
+ * one would choose the route, and where a target has no path (`GET http://x?y`, `CONNECT x:80`) the router would fail
+ * (RFC 9112, section 3.2). Most requests have the Host of the one before.
  */
-export function makeHostCheck(): (request: Request) => boolean {
+export function makeTargetCheck(): (request: Request) => Response | undefined {
   let lastGood: string | undefined;
-  return ({ headers }) => {
-    const host = headers.get("host") ?? "";
-    if (host === lastGood) return true;
-    const looksRight = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host);
-    // 999.999.999.999 and x:99999 look right, and make every `new URL(request.url)` throw.
-    if (!looksRight || !URL.canParse(`http://${host}`)) return false;
+  return (request) => {
+    const host = request.headers.get("host") ?? "";
+    if (host !== lastGood && !isHost(host)) {
+      return answerOddTarget('the header "Host" must be a host name with an optional port');
+    }
     lastGood = host;
-    return true;
+    return hasPath(request)
+      ? undefined
+      : answerOddTarget("the target of the request must have a path");
   };
 }
 
-/** What a request with an odd Host is told. */
-export function answerOddHost(): Response {
-  const message = 'Cannot answer: the header "Host" must be a host name with an optional port';
-  const error: ErrorBody = { code: "BAD_REQUEST", message };
-  return Response.json({ error }, { status: 400 });
+function isHost(host: string): boolean {
+  const looksRight = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(?::\d{1,5})?$/i.test(host);
+  // 999.999.999.999 and x:99999 look right, and make every `new URL(request.url)` throw.
+  return looksRight && URL.canParse(`http://${host}`);
 }
 
-/**
- * Tells whether a request's target has a path: `GET http://x?y` and `CONNECT x:80` have none (RFC 9112, section 3.2), and
- * the router fails where it finds none.
- */
-export function hasPath({ url }: Request): boolean {
+function hasPath({ url }: Request): boolean {
   return url.indexOf("/", url.indexOf("://") + 3) > 0;
 }
 
-/** What a request without a path is told. */
-export function answerNoPath(): Response {
-  const error: ErrorBody = {
-    code: "BAD_REQUEST",
-    message: "Cannot answer: the target of the request must have a path",
-  };
+function answerOddTarget(what: string): Response {
+  const error: ErrorBody = { code: "BAD_REQUEST", message: `Cannot answer: ${what}` };
   return Response.json({ error }, { status: 400 });
 }
 
