@@ -61,8 +61,6 @@ export class Sockets {
   readonly #outboxOptions: OutboxOptions;
   readonly #drainer: Drainer;
   readonly #open = new Map<WebSocket, Session>();
-  /** Told to close, and not yet gone: a peer that never reads can stay here for as long as it lives. */
-  readonly #closing = new Set<WebSocket>();
   readonly #heartbeat: ReturnType<typeof setInterval>;
   /** The rest of a heartbeat. */
   #beating: ReturnType<typeof setTimeout> | undefined;
@@ -112,7 +110,7 @@ export class Sockets {
     const { socket, response } = upgraded;
     const inner = new SocketConnection(socket, () => {
       admission.evict(place);
-      this.#retire(socket, session);
+      this.#forget(socket, session);
     });
     const connection = new TurnConnection(inner, this.#turn, { isMerging });
     const outbox = new Outbox(connection, this.#drainer, this.#outboxOptions);
@@ -131,14 +129,15 @@ export class Sockets {
     };
     socket.onmessage = ({ data }) => this.#guard(outbox, () => this.#receive(session, data));
     // Both may come, twice, and in either order.
-    socket.onclose = ({ code }) => {
+    const gone = (code: number) => {
+      if (place.state === "open" || place.state === "evicted") {
+        this.#log.debug("connection closed", { code });
+      }
       admission.leave(place);
-      this.#forget(socket, session, code);
+      this.#forget(socket, session);
     };
-    socket.onerror = () => {
-      admission.leave(place);
-      this.#forget(socket, session, 1006);
-    };
+    socket.onclose = ({ code }) => gone(code);
+    socket.onerror = () => gone(1006);
     return response;
   }
 
@@ -155,7 +154,8 @@ export class Sockets {
         session.inform({ msg: "shutdown", reconnect_after_ms: 100 + Math.random() * 1900 | 0 });
       });
     }
-    while (this.#open.size + this.#closing.size > 0 && performance.now() < deadlineMs) {
+    const { admission } = this.#options;
+    while (this.#open.size + admission.evicted > 0 && performance.now() < deadlineMs) {
       for (const { outlet } of this.#open.values()) {
         if (outlet.isFlushed) outlet.close(closings.shuttingDown);
       }
@@ -184,18 +184,10 @@ export class Sockets {
     }
   }
 
-  /** Lets go of a session whose connection was told to close. */
-  #retire(socket: WebSocket, session: Session): void {
+  /** Lets go of a session whose connection is gone, or was told to close. */
+  #forget(socket: WebSocket, session: Session): void {
     session.close();
-    if (this.#open.delete(socket)) this.#closing.add(socket);
-  }
-
-  /** The connection is gone. */
-  #forget(socket: WebSocket, session: Session, code: number): void {
-    session.close();
-    const wasOpen = this.#open.delete(socket);
-    const wasClosing = this.#closing.delete(socket);
-    if (wasOpen || wasClosing) this.#log.debug("connection closed", { code });
+    this.#open.delete(socket);
   }
 
   /** Ten thousand at once would keep everybody else waiting for as long as all those writes take. */
