@@ -39,6 +39,17 @@ export function encodeFrame(opcode: number, payload: Uint8Array): Uint8Array<Arr
   return frame;
 }
 
+/** Bytes behind each other. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
 /** The first frame of what was read and not looked at yet, and its size with its head; `undefined` when it is not whole. */
 export function takeFrame(bytes: Uint8Array): { frame: RawFrame; size: number } | undefined {
   if (bytes.length < 2) return undefined;

@@ -1,7 +1,7 @@
 /** Sockets of a flood, without a promise or an object for each: sent to, and drained, as fast as the kernel goes. */
 
 import { close, connectTcp, readBufferBytes, receive, send } from "../bench/driver/libc.ts";
-import { encodeFrame, handshake } from "../frames.ts";
+import { concat, encodeFrame, handshake } from "../frames.ts";
 
 const buffer = new Uint8Array(readBufferBytes);
 const encoder = new TextEncoder();
@@ -14,9 +14,7 @@ export function commandFrame(command: unknown): Uint8Array<ArrayBuffer> {
 
 /** The same bytes so many times. */
 export function repeated(bytes: Uint8Array<ArrayBuffer>, times: number): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(bytes.length * times);
-  for (let index = 0; index < times; index++) all.set(bytes, index * bytes.length);
-  return all;
+  return concat(new Array(times).fill(bytes));
 }
 
 /** One connection of a flood. */

@@ -1,5 +1,7 @@
 /** One connection: what is sent, and all that comes back until it ends. */
 
+import { concat } from "../frames.ts";
+
 /** Nothing may take longer. */
 export const patienceMs = 5_000;
 /** After so long without a byte of answer, the server is told that nothing more comes. */
@@ -56,14 +58,4 @@ export async function exchange(
   clearTimeout(patience);
   close();
   return { received: parts.length === 1 ? parts[0]! : concat(parts), hung };
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

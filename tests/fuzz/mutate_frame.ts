@@ -1,5 +1,6 @@
 /** WebSocket frames that are wrong, or right in odd ways: heads, masks, lengths, and fragments. */
 
+import { concat } from "../frames.ts";
 import type { Random } from "../harness.ts";
 import { frames, texts } from "./corpus.ts";
 import { mutateBytes } from "./mutate_bytes.ts";
@@ -90,11 +91,5 @@ function fragments(payload: Uint8Array<ArrayBuffer>, random: Random): Uint8Array
       parts.push(frame(control, payload.slice(0, random.below(10)), { random }));
     }
   }
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concat(parts);
 }

@@ -1,6 +1,6 @@
 /** Alters one event in a server's stream of frames, as a server with a fault would: for testing who looks for that. */
 
-import { takeFrame } from "../frames.ts";
+import { concat, takeFrame } from "../frames.ts";
 
 export type TamperKind = "drop" | "double" | "swap";
 
@@ -48,14 +48,4 @@ export class Tamper {
     if (this.#kind === "swap") this.#kept = frame;
     return [];
   }
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
